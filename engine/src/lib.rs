@@ -1,1 +1,10 @@
-//! Placeholder.
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a repository is and what may be done with it. No runtime, no network, no printing.
+//!
+//! Reading order: [`format`] (what is stored, rules F-1 to F-9 of `docs/format.md`), [`crypto`] (how it is sealed),
+//! [`storage`] (the port to a target), [`index`] (where each chunk lies), [`repository`] (all of it together), then
+//! [`source`], [`snapshot`], [`restore`], [`compaction`], [`retention`], which decide and never run anything.
+
+pub mod clock;
+pub mod id;
+pub mod storage;
