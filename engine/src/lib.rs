@@ -5,6 +5,13 @@
 //! [`storage`] (the port to a target), [`index`] (where each chunk lies), [`repository`] (all of it together), then
 //! [`source`], [`snapshot`], [`restore`], [`compaction`], [`retention`], which decide and never run anything.
 
+pub mod chunking;
 pub mod clock;
+pub mod compression;
+pub mod crypto;
+pub mod format;
+pub mod hashing;
 pub mod id;
+pub mod index;
+pub mod repository;
 pub mod storage;

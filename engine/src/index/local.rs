@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The local database: a disposable copy of what the target holds (S-5).
+//!
+//! It keeps opened index segments, packs that were stored but not indexed yet, and the history of runs. Losing it costs a download, never data;
+//! whatever it says is checked against the target before anything depends on it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::id::{PackId, RepositoryId, SegmentId};
+
+/// Version of the tables; another version is thrown away and made anew.
+const SCHEMA_VERSION: i64 = 1;
+
+/// The local database cannot be used; the caller goes on without it or makes a new one.
+#[derive(Debug, thiserror::Error)]
+#[error("local database {path}: {source}")]
+pub struct LocalError {
+    path: PathBuf,
+    #[source]
+    source: rusqlite::Error,
+}
+
+/// One recorded run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Row number, rising with time.
+    pub number: i64,
+    /// Operation name.
+    pub operation: String,
+    /// Begin, ISO 8601.
+    pub begin: String,
+    /// `Success`, `Warning`, `Error`, `Fatal`.
+    pub result: String,
+    /// The result object as JSON.
+    pub detail: String,
+}
+
+/// An open local database.
+pub struct LocalState {
+    path: PathBuf,
+    connection: Connection,
+    /// True when the file was missing, damaged, outdated or of another repository and starts empty.
+    started_empty: bool,
+}
+
+impl LocalState {
+    /// Opens the database of a repository. A file that is damaged, of another version or another repository is emptied: it is only a copy.
+    ///
+    /// # Errors
+    /// When the path cannot be written at all.
+    pub fn open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
+        match Self::try_open(path, repository_id) {
+            Ok(state) => Ok(state),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the local database cannot be read and is made anew");
+                for suffix in ["", "-wal", "-shm"] {
+                    let mut name = path.as_os_str().to_owned();
+                    name.push(suffix);
+                    let name = PathBuf::from(name);
+                    // Only a regular file that calls itself a database, or nothing readable, is replaced.
+                    if name.is_file() {
+                        let _gone_or_kept = std::fs::remove_file(&name);
+                    }
+                }
+                Self::try_open(path, repository_id)
+            }
+        }
+    }
+
+    fn try_open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
+        let wrap = |source| LocalError {
+            path: path.to_owned(),
+            source,
+        };
+        let connection = Connection::open(path).map_err(wrap)?;
+        let mut state = Self {
+            path: path.to_owned(),
+            connection,
+            started_empty: false,
+        };
+        state.prepare(repository_id).map_err(wrap)?;
+        Ok(state)
+    }
+
+    fn prepare(&mut self, repository_id: RepositoryId) -> rusqlite::Result<()> {
+        let database = &self.connection;
+        database.busy_timeout(std::time::Duration::from_secs(20))?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        // Losing the last moments costs a download; the target is what must survive power loss.
+        database.pragma_update(None, "synchronous", "NORMAL")?;
+        database.pragma_update(None, "cache_size", -2048)?;
+        let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = version == SCHEMA_VERSION
+            && database
+                .query_row("SELECT value FROM meta WHERE key = 'repository_id'", [], |row| {
+                    row.get::<_, String>(0)
+                })
+                .optional()?
+                .as_deref()
+                == Some(&repository_id.to_string());
+        if known {
+            return Ok(());
+        }
+        self.started_empty = true;
+        database.execute_batch(
+            "BEGIN IMMEDIATE;
+             DROP TABLE IF EXISTS meta; DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS stored_pack; DROP TABLE IF EXISTS run;
+             CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+             CREATE TABLE segment (id BLOB PRIMARY KEY, content BLOB NOT NULL);
+             CREATE TABLE stored_pack (id BLOB PRIMARY KEY, description BLOB NOT NULL);
+             CREATE TABLE run (number INTEGER PRIMARY KEY, operation TEXT NOT NULL, begin TEXT NOT NULL, result TEXT NOT NULL, detail TEXT NOT NULL);
+             COMMIT;",
+        )?;
+        self.connection.execute(
+            "INSERT INTO meta VALUES ('repository_id', ?1), ('machine', lower(hex(randomblob(16))))",
+            params![repository_id.to_string()],
+        )?;
+        self.connection
+            .pragma_update(None, "user_version", SCHEMA_VERSION)
+    }
+
+    /// Whether it holds nothing of the past.
+    pub fn started_empty(&self) -> bool {
+        self.started_empty
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Random identity of this database, written into sessions.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn machine(&self) -> Result<String, LocalError> {
+        self.wrap(
+            self.connection
+                .query_row("SELECT value FROM meta WHERE key = 'machine'", [], |row| {
+                    row.get(0)
+                }),
+        )
+    }
+
+    fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, LocalError> {
+        result.map_err(|source| LocalError {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Names of the segments at hand.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn segment_ids(&self) -> Result<Vec<SegmentId>, LocalError> {
+        self.wrap((|| {
+            let mut statement = self.connection.prepare("SELECT id FROM segment")?;
+            let rows = statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?;
+            rows.map(|row| row.map(SegmentId)).collect()
+        })())
+    }
+
+    /// The opened (still compressed) content of a segment.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn segment(&self, id: SegmentId) -> Result<Option<Vec<u8>>, LocalError> {
+        let query = "SELECT content FROM segment WHERE id = ?1";
+        self.wrap(
+            self.connection
+                .query_row(query, params![id.0], |row| row.get(0))
+                .optional(),
+        )
+    }
+
+    /// Keeps a segment.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn put_segment(&self, id: SegmentId, content: &[u8]) -> Result<(), LocalError> {
+        let insert = "INSERT OR REPLACE INTO segment VALUES (?1, ?2)";
+        self.wrap(
+            self.connection
+                .execute(insert, params![id.0, content])
+                .map(|_| ()),
+        )
+    }
+
+    /// Forgets a segment that the target no longer has.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn remove_segment(&self, id: SegmentId) -> Result<(), LocalError> {
+        self.wrap(
+            self.connection
+                .execute("DELETE FROM segment WHERE id = ?1", params![id.0])
+                .map(|_| ()),
+        )
+    }
+
+    /// Remembers a pack that is stored and not indexed yet, so that a run that is cut off loses nothing.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn put_stored_pack(&self, id: PackId, description: &[u8]) -> Result<(), LocalError> {
+        let insert = "INSERT OR REPLACE INTO stored_pack VALUES (?1, ?2)";
+        self.wrap(
+            self.connection
+                .execute(insert, params![id.0, description])
+                .map(|_| ()),
+        )
+    }
+
+    /// Packs that were stored and not indexed.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn stored_packs(&self) -> Result<Vec<(PackId, Vec<u8>)>, LocalError> {
+        self.wrap((|| {
+            let mut statement = self
+                .connection
+                .prepare("SELECT id, description FROM stored_pack")?;
+            let rows = statement.query_map([], |row| Ok((PackId(row.get(0)?), row.get(1)?)))?;
+            rows.collect()
+        })())
+    }
+
+    /// Forgets packs that are indexed now.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn remove_stored_packs(&mut self, ids: &[PackId]) -> Result<(), LocalError> {
+        let path = self.path.clone();
+        let wrap = |source| LocalError {
+            path: path.clone(),
+            source,
+        };
+        let transaction = self.connection.transaction().map_err(wrap)?;
+        for id in ids {
+            transaction
+                .execute("DELETE FROM stored_pack WHERE id = ?1", params![id.0])
+                .map_err(wrap)?;
+        }
+        transaction.commit().map_err(wrap)
+    }
+
+    /// Records a run and drops records older than the newest 1,000.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn record_run(
+        &self,
+        operation: &str,
+        begin: &str,
+        result: &str,
+        detail: &str,
+    ) -> Result<(), LocalError> {
+        self.wrap((|| {
+            self.connection.execute(
+                "INSERT INTO run (operation, begin, result, detail) VALUES (?1, ?2, ?3, ?4)",
+                params![operation, begin, result, detail],
+            )?;
+            self.connection.execute(
+                "DELETE FROM run WHERE number <= (SELECT max(number) FROM run) - 1000",
+                [],
+            )?;
+            Ok(())
+        })())
+    }
+
+    /// Recorded runs, newest first.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, LocalError> {
+        self.wrap((|| {
+            let mut statement = self.connection.prepare(
+                "SELECT number, operation, begin, result, detail FROM run ORDER BY number DESC LIMIT ?1",
+            )?;
+            let rows = statement.query_map([limit], |row| {
+                Ok(RunRecord {
+                    number: row.get(0)?,
+                    operation: row.get(1)?,
+                    begin: row.get(2)?,
+                    result: row.get(3)?,
+                    detail: row.get(4)?,
+                })
+            })?;
+            rows.collect()
+        })())
+    }
+
+    /// Gives unused room back to the file system.
+    ///
+    /// # Errors
+    /// When the database is damaged or the disk is full.
+    pub fn vacuum(&self) -> Result<(), LocalError> {
+        self.wrap(
+            self.connection
+                .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RepositoryId = RepositoryId([1; 16]);
+
+    #[test]
+    fn a_truncated_or_foreign_file_starts_empty_instead_of_failing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        let state = LocalState::open(&path, ID).unwrap();
+        state.put_segment(SegmentId([2; 16]), &vec![7; 100_000]).unwrap();
+        state.vacuum().unwrap();
+        drop(state);
+        let whole = std::fs::read(&path).unwrap();
+        for length in [1, 50, 4096, whole.len() / 2] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let state = LocalState::open(&path, ID).unwrap();
+            // Half a file may open; whatever it still says is only believed after a check.
+            let _either = state.segment(SegmentId([2; 16])).is_ok();
+        }
+        std::fs::write(&path, b"this is not a database, it is a text of some length").unwrap();
+        assert!(LocalState::open(&path, ID).unwrap().started_empty());
+    }
+
+    #[test]
+    fn the_database_of_another_repository_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        LocalState::open(&path, ID)
+            .unwrap()
+            .put_segment(SegmentId([2; 16]), b"x")
+            .unwrap();
+        assert_eq!(
+            LocalState::open(&path, ID).unwrap().segment_ids().unwrap().len(),
+            1
+        );
+        let other = LocalState::open(&path, RepositoryId([9; 16])).unwrap();
+        assert!(other.started_empty() && other.segment_ids().unwrap().is_empty());
+    }
+}

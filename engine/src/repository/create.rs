@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Making a repository: key file first, then the config, whose exclusive `put` decides who made it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Repository, RepositoryError};
+use crate::{
+    chunking::Chunker,
+    crypto::{
+        Envelope,
+        key_file::{self, KeyContent, KeyHolder, KeyKind},
+        secret::{Secret, random_id},
+    },
+    format::config::{ChunkingParameters, Encryption, RepositoryConfig},
+    hashing::ChunkHasher,
+    id::{KeyId, RepositoryId},
+    storage::{ObjectName, Store},
+};
+
+/// How a new repository shall be.
+pub struct CreateOptions {
+    /// Who may open it; none makes it unencrypted.
+    pub holder: Option<KeyHolder>,
+    /// How files are cut.
+    pub chunking: ChunkingParameters,
+    /// Label of the first key.
+    pub label: String,
+    /// Now, ISO 8601.
+    pub created: String,
+}
+
+impl Repository {
+    /// Makes a repository in an empty or new place.
+    ///
+    /// # Errors
+    /// When the place holds something else, or already a repository (`AlreadyExists` of the config object).
+    pub async fn create(store: Arc<dyn Store>, options: CreateOptions) -> Result<Self, RepositoryError> {
+        store.prepare(true).await?;
+        let foreign = store.list_foreign_root().await?;
+        if !foreign.is_empty() {
+            let examples = foreign.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+            return Err(RepositoryError::Occupied {
+                location: store.location(),
+                examples,
+            });
+        }
+        let repository_id = RepositoryId(random_id().map_err(RepositoryError::Seal)?);
+        let created = options.created;
+        let (secret, key, data, index, encryption) = match &options.holder {
+            None => {
+                let secret = Secret::generate().map_err(RepositoryError::Seal)?;
+                (secret, None, Envelope::Open, Envelope::Open, Encryption::None)
+            }
+            Some(holder) => {
+                let key = KeyContent::generate(repository_id, options.label, created.clone())
+                    .map_err(RepositoryError::Seal)?;
+                let object = key_file::seal(&key, holder).map_err(RepositoryError::Seal)?;
+                let id = KeyId(random_id().map_err(RepositoryError::Seal)?);
+                store.put(&id.into(), Bytes::from(object)).await?;
+                let data = key.data_envelope().map_err(RepositoryError::Seal)?;
+                let index = key.index_envelope().map_err(RepositoryError::Seal)?;
+                (key.secret.clone(), Some(key), data, index, Encryption::Age)
+            }
+        };
+        let config = RepositoryConfig::new(repository_id, encryption, options.chunking, created, &secret);
+        store
+            .put(&ObjectName::CONFIG, Bytes::from(config.encode(&secret)))
+            .await?;
+        Ok(Self {
+            hasher: ChunkHasher::new(&secret),
+            chunker: Chunker::new(&config.chunking, &secret),
+            store,
+            config,
+            data,
+            index,
+            key_kind: KeyKind::Full,
+            key,
+            secret,
+        })
+    }
+}

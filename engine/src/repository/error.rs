@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Errors of a repository as a whole.
+
+use crate::{
+    crypto::{CryptoError, key_file::KeyFileError},
+    format::FormatError,
+    index::local::LocalError,
+    storage::{ObjectName, StoreError},
+};
+
+/// What went wrong with a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// The target.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no repository there.
+    #[error("{location} holds no repository; the first backup to it makes one")]
+    Absent {
+        /// The target.
+        location: String,
+    },
+    /// Something else is there.
+    #[error(
+        "{location} holds other files ({examples}) and no repository; choose an empty folder, or a new one below it"
+    )]
+    Occupied {
+        /// The target.
+        location: String,
+        /// A few names.
+        examples: String,
+    },
+    /// No passphrase or identity was given.
+    #[error("the repository at {location} is encrypted: give --passphrase or --identity")]
+    NeedsKey {
+        /// The target.
+        location: String,
+    },
+    /// No key file opens.
+    #[error("none of the {tried} key files at {location} opens with this passphrase or identity")]
+    WrongKey {
+        /// The target.
+        location: String,
+        /// How many were tried.
+        tried: usize,
+    },
+    /// A passphrase for something that is not encrypted.
+    #[error(
+        "the repository at {location} is not encrypted, but a passphrase or identity was given; say --no-encryption if that is meant"
+    )]
+    NotEncrypted {
+        /// The target.
+        location: String,
+    },
+    /// A key that cannot read content was used for reading it.
+    #[error("the key at hand is write-only: {operation} needs a full key")]
+    WriteOnlyKey {
+        /// What was asked for.
+        operation: &'static str,
+    },
+    /// An object cannot be opened or understood.
+    #[error("{object} at {location}: {source}")]
+    Object {
+        /// The object.
+        object: String,
+        /// The target.
+        location: String,
+        /// Why.
+        #[source]
+        source: ObjectProblem,
+    },
+    /// A chunk that is needed is in no pack known.
+    #[error("chunk {id} is missing from the index; `repair` may find it in the packs")]
+    MissingChunk {
+        /// The chunk.
+        id: String,
+    },
+    /// Sealing failed.
+    #[error("failed to seal an object: {0}")]
+    Seal(#[source] CryptoError),
+    /// Compressing failed.
+    #[error("failed to compress an object: {0}")]
+    Compress(#[source] std::io::Error),
+    /// The local database.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}
+
+/// Why an object is unusable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectProblem {
+    /// Its seal.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// Its content.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A chunk's bytes do not have the chunk's id (F-9).
+    #[error("the content does not have the id {expected}")]
+    WrongId {
+        /// The id looked for.
+        expected: String,
+    },
+}
+
+impl From<KeyFileError> for ObjectProblem {
+    fn from(error: KeyFileError) -> Self {
+        match error {
+            KeyFileError::Crypto(error) => Self::Crypto(error),
+            KeyFileError::Format(error) => Self::Format(error),
+        }
+    }
+}
+
+impl RepositoryError {
+    /// An error about one object.
+    pub fn object(name: &ObjectName, location: String, source: impl Into<ObjectProblem>) -> Self {
+        Self::Object {
+            object: name.to_string(),
+            location,
+            source: source.into(),
+        }
+    }
+
+    /// Whether the bytes at the target are damaged or missing, as against the target not answering.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Object { .. } | Self::MissingChunk { .. } => true,
+            Self::Store(error) => {
+                matches!(
+                    error.kind,
+                    crate::storage::StoreErrorKind::NotFound | crate::storage::StoreErrorKind::Truncated
+                )
+            }
+            _ => false,
+        }
+    }
+}
