@@ -3,6 +3,8 @@
 //!
 //! A new kind of store adds one test at the end. What cannot be checked on a kind of store is printed as skipped.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeSet,
     future::Future,

@@ -3,6 +3,8 @@
 //!
 //! The child is this test program run once more: it puts objects in a loop and reports each finished one on its output.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,

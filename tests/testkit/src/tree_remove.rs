@@ -85,7 +85,7 @@ fn open_for_removal(parent: impl std::os::fd::AsFd, name: &Path) -> io::Result<O
     // Without these rights nobody but root can empty it; a failure shows below.
     let _ = rustix::fs::chmodat(&parent, name, Mode::RWXU, AtFlags::empty());
     drop(path);
-    Ok(open_folder(&parent, name)?)
+    open_folder(&parent, name)
 }
 
 fn remove_files_and_find_folder(folder: &OwnedFd) -> io::Result<Option<std::ffi::OsString>> {
