@@ -21,20 +21,34 @@ pub(super) fn put_file(
 ) -> Result<(), StoreError> {
     // Only to save the transfer in the common case; the publication below decides.
     if rustix::fs::statat(folder, file_name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-        return Err(already_exists(failure));
+        return Err(already_exists_durably(folder, failure));
     }
     let temporary =
         Temporary::create(folder.as_fd(), file_name).map_err(|errno| failure.from_errno(errno))?;
     temporary
         .write_durably(content)
         .map_err(|errno| failure.from_errno(errno))?;
-    temporary.publish(file_name, failure)?;
+    temporary
+        .publish(file_name, failure)
+        .map_err(|error| match error.kind {
+            StoreErrorKind::AlreadyExists => already_exists_durably(folder, failure),
+            _ => error,
+        })?;
     // The object is visible by now. If this fails the caller learns that its durability is not known.
     sync_folder(folder).map_err(|errno| failure.from_errno(errno))
 }
 
 fn already_exists(failure: &Failure) -> StoreError {
     failure.because(StoreErrorKind::AlreadyExists, "the name exists already")
+}
+
+/// Callers act on the answer that a name is taken (a fence, an upload that was repeated), so it must stay true after power
+/// loss; the one who took it may not have synced the folder yet.
+fn already_exists_durably(folder: &OwnedFd, failure: &Failure) -> StoreError {
+    match sync_folder(folder) {
+        Ok(()) => already_exists(failure),
+        Err(errno) => failure.from_errno(errno),
+    }
 }
 
 /// Makes the entries of a folder durable.
