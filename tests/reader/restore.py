@@ -414,8 +414,6 @@ class Repository:
     def decrypt(self, data, name, identities):
         if not self.encrypted:
             return data
-        if not identities:
-            raise AccessError(f"{name}: this key cannot read it (write-only)")
         try:
             return pyrage.decrypt(data, identities)
         except pyrage.DecryptError as error:
@@ -485,10 +483,15 @@ class Repository:
 
     # snapshots (section 9)
 
-    def snapshots(self):
-        """(time, id, manifest), oldest first. A fence is opened like the rest: its kind stands inside."""
+    def snapshots(self, only=None):
+        """(time, id, manifest), oldest first. A fence is opened like the rest: its kind stands inside.
+        With `only`, the others are not opened, so that damage in one of them does not bar the way to this one."""
+        if self.encrypted and not self.data_identities:
+            raise AccessError("this key is write-only: it opens no snapshot")
         found = []
         for name in self.list_objects("snapshots"):
+            if only not in (None, name):
+                continue
             what = f"snapshots/{name}"
             plaintext = self.open_object(what, self.data_identities + self.index_identities)
             record = read_json(decompress_all(plaintext, what, OBJECT_RAW_SIZE_MAX), what)
@@ -957,7 +960,7 @@ def parse_options():
 
 def run(options):
     repository = Repository(options.repository, key_opener(options))
-    snapshots = repository.snapshots()
+    snapshots = repository.snapshots(None if options.snapshot == "newest" else options.snapshot)
     if options.list and options.snapshot is None:
         print_snapshots(snapshots)
         return 0

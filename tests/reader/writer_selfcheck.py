@@ -463,6 +463,7 @@ def check_spoiled(case):
         writer.write_manifest("c" * 32, (0, []), **more)
 
     case.spoiled(lambda f: add_snapshot(f, version=2), 2, "unknown version 2", "refuses a later snapshot")
+    case.spoiled(lambda f: add_snapshot(f, version=2), 0, "", "a later snapshot does not bar one asked for", "--snapshot", "b" * 32)
     case.spoiled(lambda f: add_snapshot(f, repository_id="0" * 32), 2, "another repository", "refuses a foreign snapshot")
 
     def add_segment(folder):
