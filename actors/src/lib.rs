@@ -1,1 +1,17 @@
-//! Placeholder.
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Everything that runs: stages as supervised actors, the channels between them, runs, events and metrics.
+//!
+//! Reading order: [`control`] (how a run is stopped, first cause kept), [`inlet`] (bounded way into a stage), [`byte_budget`]
+//! (bytes in flight), [`stage`] (the actor that owns a stage's workers), [`supervisor`] (the actor that owns a run's stages), then
+//! [`backup`] as the longest pipeline. Algorithms live in the engine; a stage is the plumbing around one of them.
+
+// pub mod backup;
+pub mod buffers;
+pub mod byte_budget;
+pub mod control;
+pub mod error;
+pub mod events;
+pub mod inlet;
+pub mod metrics;
+pub mod stage;
+pub mod supervisor;
