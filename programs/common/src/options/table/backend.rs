@@ -14,20 +14,23 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "auth-username",
         Text,
         "",
-        "The user name at the destination. The environment variable AUTH_USERNAME is used when the option is absent.",
+        "The user name at the destination. The environment variable \
+         AUTH_USERNAME is used when the option is absent.",
     ),
     option(
         "auth-password",
         Secret,
         "",
-        "The password at the destination. The environment variable AUTH_PASSWORD is used when the option is absent.",
+        "The password at the destination. The environment variable \
+         AUTH_PASSWORD is used when the option is absent.",
     ),
     option("use-ssl", Boolean, "", "Talks to the destination through TLS."),
     option(
         "accept-any-ssl-certificate",
         Boolean,
         "",
-        "Trusts whatever certificate the destination shows. Anyone on the way can then read credentials.",
+        "Trusts whatever certificate the destination shows. Anyone on the way \
+         can then read credentials.",
     ),
     option(
         "accept-specified-ssl-hash",

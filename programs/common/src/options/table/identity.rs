@@ -72,7 +72,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "sync-remote-state",
         one_of(&["UseRemoteState", "UseLocalState", "BlindlyUpload"]),
         "UseRemoteState",
-        "How the sync command knows what the destination has: by listing, by memory, or not at all.",
+        "How the sync command knows what the destination has: by listing, by \
+         memory, or not at all.",
     ),
     option(
         "sync-then-delete",
@@ -103,7 +104,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "log-file-log-filter",
         Text,
         "",
-        "Chooses lines for the log file by tag and id: globs or [regular expressions], with + or - in front, separated by ':' or ';'.",
+        "Chooses lines for the log file by tag and id: globs or [regular \
+         expressions], with + or - in front, separated by ':' or ';'.",
     ),
     logging(
         "log-file-log-ignore",
@@ -179,7 +181,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "run-script-post-backup",
         Path,
         "",
-        "Runs a program when the data of a backup is stored and the work that follows has not ended yet.",
+        "Runs a program when the data of a backup is stored and the work that \
+         follows has not ended yet.",
     ),
     script(
         "run-script-timeout",

@@ -20,7 +20,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "no-backend-verification",
         Boolean,
         "",
-        "Neither compares the destination with the local database before a backup nor tests samples after it.",
+        "Neither compares the destination with the local database before a \
+         backup nor tests samples after it.",
     ),
     option(
         "backup-test-samples",
@@ -32,13 +33,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "backup-test-percentage",
         Decimal,
         "0.1",
-        "The percentage of versions tested after a backup; the larger of this and the number of samples counts.",
+        "The percentage of versions tested after a backup; the larger of this \
+         and the number of samples counts.",
     ),
     option(
         "full-remote-verification",
         VERIFICATION,
         "False",
-        "Opens and checks the content of tested files, or of some kinds of them, instead of the hash alone.",
+        "Opens and checks the content of tested files, or of some kinds of \
+         them, instead of the hash alone.",
     ),
     option(
         "dont-replace-faulty-index-files",
@@ -117,7 +120,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "disable-time-tolerance",
         Boolean,
         "",
-        "Removes versions to the second, instead of leaving a short grace time for the moment a backup starts.",
+        "Removes versions to the second, instead of leaving a short grace time \
+         for the moment a backup starts.",
     ),
     option(
         "disable-filelist-consistency-checks",

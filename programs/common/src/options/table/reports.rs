@@ -59,7 +59,8 @@ pub(super) const MAIL: &[OptionSpec] = &[
         "send-mail-url",
         Secret,
         "",
-        "The mail servers to try, separated by ';': smtp://, smtps:// or tls:// for STARTTLS. Without it, the recipient's server is looked up.",
+        "The mail servers to try, separated by ';': smtp://, smtps:// or tls:// \
+         for STARTTLS. Without it, the recipient's server is looked up.",
     ),
     option(
         "send-mail-username",
@@ -80,7 +81,8 @@ pub(super) const HTTP: &[OptionSpec] = &[
         "send-http-url",
         Secret,
         "",
-        "The URLs that get the report as a form; send-http-form-urls and send-http-json-urls say more.",
+        "The URLs that get the report as a form; send-http-form-urls and \
+         send-http-json-urls say more.",
     ),
     option(
         "send-http-form-urls",
@@ -195,7 +197,8 @@ pub(super) const LIVE: &[OptionSpec] = &[
         "http-report-status-accept-any-ssl-certificate",
         Boolean,
         "",
-        "Trusts whatever certificate the server shows. Anyone on the way can then read the messages.",
+        "Trusts whatever certificate the server shows. Anyone on the way can \
+         then read the messages.",
     ),
     option(
         "http-report-status-accept-specified-ssl-hash",

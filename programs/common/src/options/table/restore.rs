@@ -23,7 +23,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "restore-path",
         Path,
         "",
-        "Restores below this folder instead of to the original places; @url restores to another destination.",
+        "Restores below this folder instead of to the original places; @url \
+         restores to another destination.",
     ),
     option(
         "overwrite",
@@ -53,7 +54,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "dont-compress-restore-paths",
         Boolean,
         "",
-        "Keeps the whole folder structure below restore-path, including the part that all files share.",
+        "Keeps the whole folder structure below restore-path, including the \
+         part that all files share.",
     ),
     option(
         "allow-restore-outside-target-directory",
@@ -65,7 +67,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "restore-all-files",
         REPEATED,
         "False",
-        "Restores each chosen version into a folder of its own; Unique leaves out what is the same as before. Needs restore-path.",
+        "Restores each chosen version into a folder of its own; Unique leaves \
+         out what is the same as before. Needs restore-path.",
     ),
     option(
         "restore-with-local-blocks",

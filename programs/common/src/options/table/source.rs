@@ -41,7 +41,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "hardlink-policy",
         one_of(&["First", "All", "None"]),
         "All",
-        "What to do with files that have several names: back up the first name, every name, or none.",
+        "What to do with files that have several names: back up the first name, \
+         every name, or none.",
     ),
     option(
         "exclude-files-attributes",
@@ -93,7 +94,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "ignore-advisory-locking",
         Boolean,
         "",
-        "Reads files that another process has locked with flock; otherwise they are skipped with a warning.",
+        "Reads files that another process has locked with flock; otherwise they \
+         are skipped with a warning.",
     ),
     option(
         "changed-files",
@@ -161,7 +163,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "snapshot-policy",
         one_of(&["Off", "Auto", "On", "Required"]),
         "Off",
-        "Reads from an LVM snapshot: never, silently if possible, with a warning if not possible, or not without. Needs root.",
+        "Reads from an LVM snapshot: never, silently if possible, with a \
+         warning if not possible, or not without. Needs root.",
     ),
     option(
         "upload-unchanged-backups",

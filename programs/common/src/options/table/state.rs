@@ -16,7 +16,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "dbpath",
         Path,
         "",
-        "The local database to use. Without it, the database is found by the destination in dbconfig.json.",
+        "The local database to use. Without it, the database is found by the \
+         destination in dbconfig.json.",
     ),
     option(
         "no-local-db",

@@ -120,7 +120,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "soft-delete-prefix",
         Text,
         "",
-        "Renames stored files with this prefix instead of deleting them; the prefix may name a folder.",
+        "Renames stored files with this prefix instead of deleting them; the \
+         prefix may name a folder.",
     ),
     option(
         "prevent-backend-rename",
@@ -132,7 +133,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "quota-size",
         Size(SizeUnit::Megabytes),
         "",
-        "How much space the backup should use at most. Exceeding it warns and never stops a backup.",
+        "How much space the backup should use at most. Exceeding it warns and \
+         never stops a backup.",
     ),
     option(
         "quota-warning-threshold",
@@ -176,12 +178,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "remote-sync-json-config",
         Text,
         "",
-        "Further destinations to copy the backup to when it is done: JSON text or the path of a JSON file.",
+        "Further destinations to copy the backup to when it is done: JSON text \
+         or the path of a JSON file.",
     ),
     option(
         "remote-file-lock-duration",
         Timespan,
         "",
-        "Locks every stored file of a new version against deletion for this long, where the destination can.",
+        "Locks every stored file of a new version against deletion for this \
+         long, where the destination can.",
     ),
 ];
