@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::options::{summary_line, wrap};
 use super::topics;
-use crate::commands::table::{COMMANDS, CommandGroup, CommandSpec};
+use crate::commands::{COMMANDS, CommandGroup, CommandSpec};
 use crate::options::table;
 
 pub(super) fn overview(version: &str) -> String {

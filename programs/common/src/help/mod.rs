@@ -37,7 +37,7 @@ fn shown(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::table::COMMANDS;
+    use crate::commands::COMMANDS;
     use crate::options::table;
 
     #[test]
