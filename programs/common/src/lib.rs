@@ -1,1 +1,24 @@
-//! Placeholder.
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The contract between a user's command line and the programs: options and their values, commands, help,
+//! destinations, the data folder, exit codes and error ids.
+//!
+//! Reading order: [`value`] (formats), [`options`] (table, parser), [`commands`] (table), [`help`],
+//! [`destination`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`].
+//!
+//! Nothing here runs a backup or prints; programs do.
+
+pub mod commands;
+pub mod data_folder;
+pub mod dbconfig;
+pub mod destination;
+pub mod environment;
+pub mod error_id;
+pub mod exit_code;
+pub mod help;
+pub mod options;
+pub mod value;
+
+pub use environment::Environment;
+pub use error_id::UserError;
+pub use exit_code::ExitCode;
+pub use options::{Options, ParseContext};
