@@ -14,4 +14,6 @@ pub mod hashing;
 pub mod id;
 pub mod index;
 pub mod repository;
+pub mod retention;
+pub mod source;
 pub mod storage;
