@@ -17,7 +17,7 @@ use crate::{
     invocation::{Invocation, system_clock, zoned_now},
     logging::Log,
     output::Console,
-    signals,
+    signals, unsupported,
 };
 
 /// Async work moves few bytes itself; what needs the processor runs on threads of its own.
@@ -39,9 +39,10 @@ pub fn run() -> ExitCode {
     let parsed = Options::parse(arguments, &context).and_then(|options| {
         let spec = commands::check_arguments(options.positional())?;
         spec.check_needed_options(&options)?;
-        Ok((spec, options))
+        let warnings = unsupported::check(&options)?;
+        Ok((spec, options, warnings))
     });
-    let (spec, options) = match parsed {
+    let (spec, options, warnings) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             print_error(&error);
@@ -66,7 +67,7 @@ pub fn run() -> ExitCode {
         }
     };
     invocation.log.listen_to_libraries();
-    for warning in invocation.options.warnings() {
+    for warning in invocation.options.warnings().iter().chain(&warnings) {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
     let outcome = dispatch(spec, &invocation);

@@ -203,7 +203,9 @@ impl Connection {
             .load_index(local.as_mut(), |_, pack| index.add(&pack))
             .await?;
         for (_, error) in &loaded.unreadable {
-            invocation.log.warning("IndexSegmentUnreadable", &error.to_string());
+            invocation
+                .log
+                .warning("IndexSegmentUnreadable", &error.to_string());
         }
         Ok(index)
     }
@@ -228,13 +230,19 @@ impl Connection {
             .local()
             .and_then(|local| Ok(local.record_run(operation, &begin, result, detail)?));
         if recorded.is_err() {
-            invocation.log.information("RunNotRecorded", "The run could not be recorded in the local database");
+            invocation.log.information(
+                "RunNotRecorded",
+                "The run could not be recorded in the local database",
+            );
         }
     }
 }
 
 fn prefix(invocation: &Invocation) -> Outcome<String> {
-    let prefix = invocation.options.string("prefix").unwrap_or(duplicati_backends::registry::DEFAULT_PREFIX);
+    let prefix = invocation
+        .options
+        .string("prefix")
+        .unwrap_or(duplicati_backends::registry::DEFAULT_PREFIX);
     if prefix.contains('-') {
         return Err(failed(
             ids::PREFIX_CANNOT_CONTAIN_HYPHENS,
@@ -245,7 +253,12 @@ fn prefix(invocation: &Invocation) -> Outcome<String> {
 }
 
 fn chunking(invocation: &Invocation) -> ChunkingParameters {
-    ChunkingParameters::around(invocation.options.size("blocksize").unwrap_or(CHUNK_SIZE_BYTES_AVERAGE))
+    ChunkingParameters::around(
+        invocation
+            .options
+            .size("blocksize")
+            .unwrap_or(CHUNK_SIZE_BYTES_AVERAGE),
+    )
 }
 
 /// Keeps other writing commands away from a database while it lives. The kernel lets go of it when the process ends, however it ends.
@@ -261,7 +274,10 @@ impl LocalLock {
         let unusable = |error: &dyn std::fmt::Display| {
             failed(
                 ids::LOCAL_DATABASE_UNUSABLE,
-                format!("failed to lock the local database with {}: {error}", path.display()),
+                format!(
+                    "failed to lock the local database with {}: {error}",
+                    path.display()
+                ),
             )
         };
         let mut file = File::options()

@@ -97,7 +97,11 @@ impl Invocation {
     /// The includes and excludes of the command line.
     pub fn source_filter(&self) -> Outcome<SourceFilter> {
         let rules = self.options.filters().iter().map(|rule| {
-            let kind = if rule.include { RuleKind::Include } else { RuleKind::Exclude };
+            let kind = if rule.include {
+                RuleKind::Include
+            } else {
+                RuleKind::Exclude
+            };
             (kind, rule.expression.as_str())
         });
         self.filter_of(rules)

@@ -100,7 +100,11 @@ impl Choice {
         })?;
         Ok(Self {
             // What a dry run would do is what it is asked for.
-            level: if options.bool("dry-run") { level.min(Level::DryRun) } else { level },
+            level: if options.bool("dry-run") {
+                level.min(Level::DryRun)
+            } else {
+                level
+            },
             filter,
             ignored: options.list(&format!("{place}-log-ignore")).to_vec(),
         })
@@ -108,7 +112,11 @@ impl Choice {
 
     /// A rule that matches decides; without one, the level does.
     fn takes(&self, level: Level, tag: &str, id: &str) -> bool {
-        if self.ignored.iter().any(|ignored| ignored.eq_ignore_ascii_case(id)) {
+        if self
+            .ignored
+            .iter()
+            .any(|ignored| ignored.eq_ignore_ascii_case(id))
+        {
             return false;
         }
         match self.filter.decide(format!("{tag}-{id}").as_bytes()) {
@@ -202,7 +210,10 @@ impl Log {
     /// Logs a line.
     pub fn write(&self, level: Level, id: &str, subject: &[u8], message: &str) {
         let is_suppressed = level == Level::Warning
-            && self.suppressed.iter().any(|suppressed| suppressed.eq_ignore_ascii_case(id));
+            && self
+                .suppressed
+                .iter()
+                .any(|suppressed| suppressed.eq_ignore_ascii_case(id));
         let level = if is_suppressed { Level::Information } else { level };
         let shown = display_path(subject).to_string();
         let text = if subject.is_empty() || message.contains(&shown) {
@@ -213,7 +224,10 @@ impl Log {
         let now = zoned_now(self.clock.as_ref());
         let line = format!(
             "{} - [{}-{}-{id}]: {text}",
-            now.strftime("%Y-%m-%d %H:%M:%S %z").to_string().get(..23).unwrap_or_default(),
+            now.strftime("%Y-%m-%d %H:%M:%S %z")
+                .to_string()
+                .get(..23)
+                .unwrap_or_default(),
             level.name(),
             self.tag
         );
@@ -277,7 +291,9 @@ impl Log {
     /// Writes the end of the program to the log file; standard error gets it in its own form.
     pub fn failure(&self, error: &UserError) {
         if let Some((file, _)) = &self.file {
-            let now = zoned_now(self.clock.as_ref()).strftime("%Y-%m-%d %H:%M:%S %z").to_string();
+            let now = zoned_now(self.clock.as_ref())
+                .strftime("%Y-%m-%d %H:%M:%S %z")
+                .to_string();
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             let _written = writeln!(
                 file,

@@ -15,7 +15,9 @@ mod logging;
 mod output;
 mod passphrase;
 mod results;
+mod retention;
 mod signals;
+mod unsupported;
 mod versions;
 
 fn main() -> std::process::ExitCode {

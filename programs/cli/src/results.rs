@@ -152,7 +152,11 @@ impl CommandResult {
 /// Warnings turn success into 2; the program's end does the same.
 fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
     let is_noisy = invocation.log.warning_count() + invocation.log.error_count() > 0;
-    if code == ExitCode::Success && is_noisy { ExitCode::Warnings } else { code }
+    if code == ExitCode::Success && is_noisy {
+        ExitCode::Warnings
+    } else {
+        code
+    }
 }
 
 /// The keys of a backup's result.

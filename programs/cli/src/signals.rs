@@ -38,7 +38,9 @@ pub async fn guard(
         }
         may_finish_early = false;
         invocation.control.finish_early();
-        invocation.console.notice("Stopping after the work at hand; press Ctrl-C again to cancel at once");
+        invocation
+            .console
+            .notice("Stopping after the work at hand; press Ctrl-C again to cancel at once");
     }
     invocation.console.notice("Cancelling");
     invocation.control.cancel();

@@ -91,9 +91,10 @@ pub enum Otherwise {
 pub async fn list(invocation: &Invocation, repository: &Repository) -> Outcome<Vec<Version>> {
     let listing = repository.list_snapshots().await?;
     for (id, error) in &listing.unreadable {
-        invocation
-            .log
-            .warning("VersionUnreadable", &format!("Version {id} cannot be read: {error}"));
+        invocation.log.warning(
+            "VersionUnreadable",
+            &format!("Version {id} cannot be read: {error}"),
+        );
     }
     let newest_first = listing.snapshots.into_iter().rev();
     Ok(newest_first
@@ -167,7 +168,10 @@ pub fn numbered(versions: &[Version], number: u32) -> Outcome<Version> {
     versions.get(number as usize).cloned().ok_or_else(|| {
         failed(
             ids::NO_FILESET_FOUND_FOR_TIME_OR_VERSION,
-            format!("there is no version {number}; there are {} versions, counted from 0", versions.len()),
+            format!(
+                "there is no version {number}; there are {} versions, counted from 0",
+                versions.len()
+            ),
         )
     })
 }

@@ -2,11 +2,9 @@
 //! `compare`: what was added, modified and deleted between two versions.
 
 use duplicati_actors::events::ProgressSnapshot;
-use duplicati_engine::{
-    format::{
-        path_text::PathText,
-        tree::{EntryBody, TreeEntry},
-    },
+use duplicati_engine::format::{
+    path_text::PathText,
+    tree::{EntryBody, TreeEntry},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
@@ -65,7 +63,10 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     if all.len() < 2 {
         return Err(failed(
             ids::NEED_TWO_BACKUPS_TO_START_DIFF,
-            format!("there must be two versions to compare, and there are {}", all.len()),
+            format!(
+                "there must be two versions to compare, and there are {}",
+                all.len()
+            ),
         ));
     }
     let base = argument(invocation, &all, 1, 1)?;
@@ -80,14 +81,22 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .skipping_equal();
     let mut found = [Found::default(), Found::default(), Found::default()];
     while let Some(matched) = walk.next().await? {
-        let [before, after] = &matched.entries[..] else { continue };
+        let [before, after] = &matched.entries[..] else {
+            continue;
+        };
         let (change, entry) = match (before, after) {
             (None, Some(entry)) => (Change::Added, entry),
             (Some(entry), None) => (Change::Deleted, entry),
             (Some(before), Some(after)) if differ(before, after) => (Change::Modified, after),
             _ => continue,
         };
-        note(invocation, &mut found[change as usize], change, &matched.path, entry)?;
+        note(
+            invocation,
+            &mut found[change as usize],
+            change,
+            &matched.path,
+            entry,
+        )?;
     }
     print_summary(invocation, &found)?;
     let counts = |select: fn(&Found) -> u64| found.each_ref().map(select);
@@ -103,7 +112,10 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
 }
 
 fn argument(invocation: &Invocation, all: &[Version], position: usize, otherwise: u32) -> Outcome<Version> {
-    match invocation.argument(position).map(|argument| argument.to_string_lossy()) {
+    match invocation
+        .argument(position)
+        .map(|argument| argument.to_string_lossy())
+    {
         None => versions::numbered(all, otherwise),
         Some(text) => versions::named(invocation, all, &text)
             .ok_or_else(|| wrong_arguments(format!("{text:?} is neither a version number nor a time")))?,

@@ -34,7 +34,10 @@ struct KnownKey {
 
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     // The word comes before the destination here; the destination is looked for behind it.
-    let word = invocation.argument(0).map(OsStr::to_string_lossy).unwrap_or_default();
+    let word = invocation
+        .argument(0)
+        .map(OsStr::to_string_lossy)
+        .unwrap_or_default();
     let actions = ["list", "add", "remove", "change", "export"];
     let Some(action) = actions.iter().find(|action| action.eq_ignore_ascii_case(&word)) else {
         return Err(wrong_arguments(format!(
@@ -61,12 +64,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         "remove" => remove(invocation, &repository, &keys).await?,
         _ => export(invocation, &repository)?,
     }
-    CommandResult::new(invocation).finish(
-        invocation,
-        None,
-        &ProgressSnapshot::default(),
-        ExitCode::Success,
-    )
+    CommandResult::new(invocation).finish(invocation, None, &ProgressSnapshot::default(), ExitCode::Success)
 }
 
 async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<KnownKey>> {
@@ -75,7 +73,11 @@ async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<Kno
     for info in listing.objects {
         let id = KeyId(info.name.id());
         if info.size_bytes > key_file::KEY_FILE_SIZE_BYTES_MAX {
-            keys.push(KnownKey { id, holder: "unreadable".to_owned(), content: None });
+            keys.push(KnownKey {
+                id,
+                holder: "unreadable".to_owned(),
+                content: None,
+            });
             continue;
         }
         let object = repository.store.get(&info.name, None).await?;
@@ -94,13 +96,22 @@ async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<Kno
 fn list(invocation: &Invocation, keys: &[KnownKey]) -> Outcome<()> {
     for key in keys {
         let (rights, label, created) = match &key.content {
-            Some(content) => (rights(content.kind), content.label.as_str(), content.created.as_str()),
+            Some(content) => (
+                rights(content.kind),
+                content.label.as_str(),
+                content.created.as_str(),
+            ),
             None => ("?", "", ""),
         };
-        let mine = if key.content.is_some() { "  (opened with the key at hand)" } else { "" };
-        invocation
-            .console
-            .row(format!("{}  {}  {rights}  {label}  {created}{mine}", key.id, key.holder))?;
+        let mine = if key.content.is_some() {
+            "  (opened with the key at hand)"
+        } else {
+            ""
+        };
+        invocation.console.row(format!(
+            "{}  {}  {rights}  {label}  {created}{mine}",
+            key.id, key.holder
+        ))?;
         invocation.console.json(&json!({
             "type": "key", "id": key.id.to_string(), "holder": key.holder, "rights": rights,
             "label": label, "created": created, "opened": key.content.is_some(),
@@ -120,7 +131,10 @@ const fn rights(kind: KeyKind) -> &'static str {
 fn new_key(invocation: &Invocation, repository: &Repository) -> Outcome<(KeyHolder, KeyContent)> {
     let options = &invocation.options;
     let Some(own) = repository.key.as_ref().filter(|key| key.kind == KeyKind::Full) else {
-        return Err(RepositoryError::WriteOnlyKey { operation: "making keys" }.into());
+        return Err(RepositoryError::WriteOnlyKey {
+            operation: "making keys",
+        }
+        .into());
     };
     let label = options.string("label").unwrap_or_default().to_owned();
     let created = invocation.now().timestamp().to_string();
@@ -182,7 +196,9 @@ async fn remove(invocation: &Invocation, repository: &Repository, keys: &[KnownK
         .map(OsStr::to_string_lossy)
         .filter(|id| !id.is_empty())
         .ok_or_else(|| wrong_arguments("name the key to remove by the id that 'key list' shows"))?;
-    let mut matching = keys.iter().filter(|key| key.id.to_string().starts_with(wanted.as_ref()));
+    let mut matching = keys
+        .iter()
+        .filter(|key| key.id.to_string().starts_with(wanted.as_ref()));
     let (Some(key), None) = (matching.next(), matching.next()) else {
         return Err(failed(
             ids::INVALID_KEY,
@@ -238,8 +254,10 @@ fn export(invocation: &Invocation, repository: &Repository) -> Outcome<()> {
                 format!("failed to write the key file {}: {error}", path.display()),
             )
         })?;
-    invocation
-        .console
-        .line(format!("Wrote the {} key to {}", rights(content.kind), path.display()))?;
+    invocation.console.line(format!(
+        "Wrote the {} key to {}",
+        rights(content.kind),
+        path.display()
+    ))?;
     Ok(())
 }

@@ -48,7 +48,11 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let (chosen, filter) = match as_version {
         Some(version) => (vec![version?], invocation.source_filter()?),
         None => {
-            let otherwise = if invocation.spec.name == "find" { Otherwise::All } else { Otherwise::Newest };
+            let otherwise = if invocation.spec.name == "find" {
+                Otherwise::All
+            } else {
+                Otherwise::Newest
+            };
             (
                 versions::choose(invocation, &all, otherwise)?,
                 filter_of_arguments(invocation, arguments)?,
@@ -58,7 +62,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let found = print(invocation, &connection, &chosen, &filter).await?;
     let may_widen = found == 0 && !chooses_version && chosen.len() < all.len() && !filter.is_empty();
     let found = if may_widen {
-        invocation.console.row("No file matched, looking in all versions")?;
+        invocation
+            .console
+            .row("No file matched, looking in all versions")?;
         print(invocation, &connection, &all, &filter).await?
     } else {
         found
@@ -89,7 +95,11 @@ pub fn filter_of_arguments(invocation: &Invocation, arguments: &[OsString]) -> O
         texts.extend(expressions(text));
     }
     let given = invocation.options.filters().iter().map(|rule| {
-        let kind = if rule.include { RuleKind::Include } else { RuleKind::Exclude };
+        let kind = if rule.include {
+            RuleKind::Include
+        } else {
+            RuleKind::Exclude
+        };
         (kind, rule.expression.as_str())
     });
     // Excludes must be seen before the arguments that include.
@@ -144,7 +154,9 @@ pub fn print_path(
     let shown = text::display_path(path);
     if let ([_], [Some(entry)]) = (versions, entries) {
         match file_size(entry) {
-            Some(size) => invocation.console.row(format!("{shown} ({})", text::size(size)))?,
+            Some(size) => invocation
+                .console
+                .row(format!("{shown} ({})", text::size(size)))?,
             None => invocation.console.row(&shown)?,
         }
     } else {
@@ -156,7 +168,9 @@ pub fn print_path(
                 Some(None) => "present".to_owned(),
             };
             let time = text::local_time(version.time);
-            invocation.console.row(format!("{}\t: {time} {size}", version.number))?;
+            invocation
+                .console
+                .row(format!("{}\t: {time} {size}", version.number))?;
         }
         invocation.console.row("")?;
     }

@@ -73,10 +73,18 @@ async fn folder_at(trees: &TreeReader, version: &Version, folder: &[u8]) -> Outc
     match entry.map(|entry| entry.body) {
         Some(EntryBody::Directory { content, .. }) => Ok(content),
         other => {
-            let problem = if other.is_some() { "is not a folder" } else { "does not exist" };
+            let problem = if other.is_some() {
+                "is not a folder"
+            } else {
+                "does not exist"
+            };
             Err(failed(
                 ids::FILE_NOT_FOUND,
-                format!("{} {problem} in version {}", text::display_path(folder), version.number),
+                format!(
+                    "{} {problem} in version {}",
+                    text::display_path(folder),
+                    version.number
+                ),
             ))
         }
     }

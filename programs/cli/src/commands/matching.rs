@@ -102,9 +102,12 @@ impl<'a> VersionWalk<'a> {
                 Ok(Some(WalkStep::Leave(_))) => {}
                 Ok(None) => break None,
                 Err(error) if error.is_damage() => {
-                    self.invocation
-                        .log
-                        .write(crate::logging::Level::Error, "FolderUnreadable", walk.path(), &error.to_string());
+                    self.invocation.log.write(
+                        crate::logging::Level::Error,
+                        "FolderUnreadable",
+                        walk.path(),
+                        &error.to_string(),
+                    );
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -8,6 +8,7 @@ mod backup_options;
 mod changelog;
 mod compare;
 mod create_report;
+mod delete;
 mod dump;
 mod example;
 mod help;
@@ -59,6 +60,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("list-file-versions", running!(list_file_versions)),
     ("search-entries", running!(search_entries)),
     ("compare", running!(compare)),
+    ("delete", running!(delete)),
     ("dump", running!(dump)),
     ("key", running!(key)),
     ("create-report", running!(create_report)),
@@ -95,7 +97,10 @@ mod tests {
     #[test]
     fn every_handler_belongs_to_a_command() {
         for (name, _) in HANDLERS {
-            assert!(duplicati_programs_common::commands::find(name).is_some(), "{name}");
+            assert!(
+                duplicati_programs_common::commands::find(name).is_some(),
+                "{name}"
+            );
         }
     }
 }

@@ -21,16 +21,28 @@ pub fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         ("MachineName", read("/proc/sys/kernel/hostname")),
         ("Processors", cores.to_string()),
         ("UserId", invocation.environment.user_id.to_string()),
-        ("CurrentFolder", invocation.environment.current_folder.display().to_string()),
-        ("ProgramFolder", invocation.environment.program_folder.display().to_string()),
+        (
+            "CurrentFolder",
+            invocation.environment.current_folder.display().to_string(),
+        ),
+        (
+            "ProgramFolder",
+            invocation.environment.program_folder.display().to_string(),
+        ),
         ("DataFolder", invocation.data_folder().display().to_string()),
-        ("TemporaryFolder", invocation.temporary_folder().display().to_string()),
+        (
+            "TemporaryFolder",
+            invocation.temporary_folder().display().to_string(),
+        ),
         ("TimeZone", invocation.begin.strftime("%Q").to_string()),
         ("BackendModules", KnownSchemes.to_string()),
         ("EncryptionModules", "age".to_owned()),
         ("CompressionModules", "zstd".to_owned()),
     ];
-    let mut object = Map::from_iter([("type".to_owned(), json!("result")), ("exit_code".to_owned(), json!(0))]);
+    let mut object = Map::from_iter([
+        ("type".to_owned(), json!("result")),
+        ("exit_code".to_owned(), json!(0)),
+    ]);
     for (name, value) in lines {
         invocation.console.row(format!("{name}: {value}"))?;
         object.insert(name.to_owned(), Value::String(value));

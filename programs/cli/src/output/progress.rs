@@ -74,7 +74,11 @@ fn show(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::Rece
     if console.shows_bar() {
         return show_bar(console, progress, work, stopped);
     }
-    let interval = if console.is_json() { JSON_INTERVAL_MS } else { LINE_INTERVAL_MS };
+    let interval = if console.is_json() {
+        JSON_INTERVAL_MS
+    } else {
+        LINE_INTERVAL_MS
+    };
     while stopped.recv_timeout(Duration::from_millis(interval)) == Err(mpsc::RecvTimeoutError::Timeout) {
         let counters = progress.snapshot();
         if console.is_json() {
@@ -91,7 +95,8 @@ fn show_bar(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::
     bar.set_style(style("{spinner} {msg}"));
     console.set_bar(Some(bar.clone()));
     let mut has_length = false;
-    while stopped.recv_timeout(Duration::from_millis(BAR_INTERVAL_MS)) == Err(mpsc::RecvTimeoutError::Timeout) {
+    while stopped.recv_timeout(Duration::from_millis(BAR_INTERVAL_MS)) == Err(mpsc::RecvTimeoutError::Timeout)
+    {
         let counters = progress.snapshot();
         if counters.expected_bytes > 0 {
             if !has_length {
@@ -108,7 +113,10 @@ fn show_bar(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::
             let skipped = shown.chars().count().saturating_sub(PATH_CHARACTERS_MAX);
             shown.chars().skip(skipped).collect()
         };
-        bar.set_message(format!("{}  {current}", plain_line(progress.phase(), &counters, work)));
+        bar.set_message(format!(
+            "{}  {current}",
+            plain_line(progress.phase(), &counters, work)
+        ));
         bar.tick();
     }
     bar.finish_and_clear();

@@ -11,7 +11,11 @@ pub use duplicati_engine::source::display_path;
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1024 {
-        return if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
+        return if bytes == 1 {
+            "1 byte".to_owned()
+        } else {
+            format!("{bytes} bytes")
+        };
     }
     let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;
@@ -25,7 +29,11 @@ pub fn size(bytes: u64) -> String {
 
 /// A count with its noun.
 pub fn count(number: u64, singular: &str, plural: &str) -> String {
-    if number == 1 { format!("1 {singular}") } else { format!("{number} {plural}") }
+    if number == 1 {
+        format!("1 {singular}")
+    } else {
+        format!("{number} {plural}")
+    }
 }
 
 /// A moment in the user's time zone, to the second.
