@@ -13,5 +13,6 @@ pub mod error;
 pub mod events;
 pub mod inlet;
 pub mod metrics;
+pub mod restore;
 pub mod stage;
 pub mod supervisor;
