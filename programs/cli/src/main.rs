@@ -1,1 +1,25 @@
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `duplicati-cli`: one command, carried out here and now, without a server.
+//!
+//! Reading order: [`app`] (arguments → command → exit code), [`invocation`] (what every command gets), [`connection`] and [`passphrase`]
+//! (the way to a repository), [`commands`] (one file each), [`output`] and [`logging`] (everything that is printed).
+//!
+//! What is absent: option names, value formats and help live in `programs/common`; the work itself in `engine` and `actors`.
+
+mod app;
+mod commands;
+mod connection;
+mod failure;
+mod invocation;
+mod logging;
+mod output;
+mod passphrase;
+mod results;
+mod retention;
+mod signals;
+mod unsupported;
+mod versions;
+
+fn main() -> std::process::ExitCode {
+    app::run().into()
+}

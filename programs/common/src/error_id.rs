@@ -131,6 +131,18 @@ error_ids! {
     OPTION_NOT_SUPPORTED = "OptionNotSupported",
     DATA_FOLDER_UNUSABLE = "DataFolderUnusable",
     LOCAL_DATABASE_LIST_UNUSABLE = "LocalDatabaseListUnusable",
+    LOCAL_DATABASE_UNUSABLE = "LocalDatabaseUnusable",
+    LOCAL_DATABASE_IN_USE = "LocalDatabaseInUse",
+    WRONG_PASSPHRASE = "WrongPassphrase",
+    INVALID_KEY = "InvalidKey",
+    WRITE_ONLY_KEY = "WriteOnlyKey",
+    DESTINATION_OCCUPIED = "DestinationOccupied",
+    REMOTE_OPERATION_FAILED = "RemoteOperationFailed",
+    REMOTE_OBJECT_DAMAGED = "RemoteObjectDamaged",
+    FILE_NOT_FOUND = "FileNotFound",
+    RUN_CANCELLED = "RunCancelled",
+    COMMAND_NOT_AVAILABLE = "CommandNotAvailable",
+    UNEXPECTED_FAILURE = "UnexpectedFailure",
 }
 
 #[cfg(test)]

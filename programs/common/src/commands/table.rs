@@ -151,12 +151,19 @@ pub const COMMANDS: &[CommandSpec] = &[
     command(
         Commands,
         "key",
-        "list|add|remove|change URL",
-        (1, None),
+        "list|add|remove|change|export URL [key|file]",
+        (2, Some(3)),
         "Manages the keys that open a repository.",
     )
     .own()
-    .options(&["passphrase", "new-passphrase", "identity", "recipient", "label"]),
+    .options(&[
+        "passphrase",
+        "new-passphrase",
+        "identity",
+        "recipient",
+        "label",
+        "write-only",
+    ]),
     command(
         Commands,
         "dump",

@@ -188,6 +188,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .own(),
     option(
+        "write-only",
+        Boolean,
+        "",
+        "Makes a key that can add backups and read nothing of them.",
+    )
+    .own(),
+    option(
         "label",
         Text,
         "",

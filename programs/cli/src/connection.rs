@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! From the destination on the command line to an open repository and its local database.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use duplicati_backends::StoreAddress;
+use duplicati_engine::{
+    format::config::ChunkingParameters,
+    index::{ChunkIndex, local::LocalState},
+    repository::{CreateOptions, Repository},
+    snapshot::TreeReader,
+    storage::{Store, memory::MemoryStore},
+};
+use duplicati_programs_common::{
+    data_folder,
+    dbconfig::{self, Access, DatabaseKey},
+    destination::Destination,
+    error_id::ids,
+};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{
+    failure::{Outcome, failed, wrong_arguments},
+    invocation::Invocation,
+    passphrase,
+};
+
+/// Memory for opened parts of trees while listing, bytes.
+const TREE_CACHE_BYTES: u64 = 32 << 20;
+/// Average chunk of a new repository unless chosen, bytes.
+const CHUNK_SIZE_BYTES_AVERAGE: u64 = 1 << 20;
+/// Longest content of a lock file that is looked at, bytes.
+const LOCK_FILE_BYTES_MAX: u64 = 32;
+
+/// A destination and its store; nothing was read from it yet.
+pub struct Target {
+    pub destination: Destination,
+    pub store: Arc<dyn Store>,
+}
+
+/// An open repository with what belongs to it on this machine.
+pub struct Connection {
+    pub repository: Arc<Repository>,
+    /// None for commands that only read and have no database here.
+    pub database: Option<PathBuf>,
+    /// Kept for commands that change something.
+    _lock: Option<LocalLock>,
+}
+
+impl Target {
+    /// The destination that the command line names.
+    pub fn of(invocation: &Invocation) -> Outcome<Self> {
+        Self::at(invocation, 0)
+    }
+
+    /// The destination that stands at another place among the arguments.
+    pub fn at(invocation: &Invocation, position: usize) -> Outcome<Self> {
+        let text = invocation
+            .argument(position)
+            .ok_or_else(|| wrong_arguments("the destination is missing"))?;
+        let destination = Destination::parse(text, &invocation.environment.current_folder)?;
+        let allowed = invocation.options.list("allowed-backend-modules");
+        if !allowed.is_empty()
+            && !allowed
+                .iter()
+                .any(|scheme| scheme.eq_ignore_ascii_case(&destination.scheme))
+        {
+            return Err(failed(
+                ids::BACKEND_NOT_SUPPORTED,
+                format!(
+                    "destinations of kind {} are not among --allowed-backend-modules",
+                    destination.scheme
+                ),
+            ));
+        }
+        let address = StoreAddress {
+            scheme: destination.scheme.clone(),
+            path: destination.path.clone(),
+            prefix: prefix(invocation)?,
+        };
+        let store = duplicati_backends::open(&address)?;
+        Ok(Self { destination, store })
+    }
+
+    /// Opens the repository for a command that changes nothing.
+    pub async fn open_to_read(self, invocation: &Invocation) -> Outcome<Connection> {
+        let repository = self.open_repository(invocation).await?;
+        let database = match invocation.options.path("dbpath") {
+            _ if invocation.options.bool("no-local-db") => None,
+            Some(path) => Some(invocation.environment.current_folder.join(path)),
+            None => {
+                let key = DatabaseKey::new(&self.destination, &invocation.options, false);
+                dbconfig::find(&invocation.data_folder(), &key, Access::ReadOnly)?
+            }
+        };
+        Ok(Connection {
+            repository,
+            // A database that is only named would be made; reading makes none.
+            database: database.filter(|path| path.exists()),
+            _lock: None,
+        })
+    }
+
+    /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
+    pub async fn open_to_write(self, invocation: &Invocation) -> Outcome<Connection> {
+        let repository = self.open_repository(invocation).await?;
+        self.connect(invocation, repository)
+    }
+
+    /// Opens the repository of a backup, or makes it.
+    pub async fn open_or_create(self, invocation: &Invocation) -> Outcome<Connection> {
+        if Repository::exists(self.store.as_ref()).await? {
+            return self.open_to_write(invocation).await;
+        }
+        let options = &invocation.options;
+        let create = CreateOptions {
+            holder: passphrase::holder(options)?,
+            chunking: chunking(invocation),
+            label: options.string("label").unwrap_or("first").to_owned(),
+            created: invocation.now().timestamp().to_string(),
+        };
+        if invocation.is_dry_run() {
+            invocation.log.dry_run(
+                "WouldCreateRepository",
+                &format!("Would make a new backup at {}", self.store.location()),
+            );
+            let repository = Arc::new(Repository::create(Arc::new(MemoryStore::new()), create).await?);
+            return Ok(Connection {
+                repository,
+                database: None,
+                _lock: None,
+            });
+        }
+        if options.bool("disable-autocreate-folder") {
+            self.store.prepare(false).await?;
+        }
+        let repository = Arc::new(Repository::create(Arc::clone(&self.store), create).await?);
+        invocation.log.information(
+            "RepositoryCreated",
+            &format!("Made a new backup at {}", self.store.location()),
+        );
+        self.connect(invocation, repository)
+    }
+
+    async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
+        // Before asking for a passphrase, see whether there is anything to open.
+        if !Repository::exists(self.store.as_ref()).await? {
+            return Err(duplicati_engine::repository::RepositoryError::Absent {
+                location: self.store.location(),
+            }
+            .into());
+        }
+        let unlock = passphrase::unlock(&invocation.options)?;
+        let repository = Repository::open(Arc::clone(&self.store), unlock.as_ref()).await?;
+        Ok(Arc::new(repository))
+    }
+
+    fn connect(self, invocation: &Invocation, repository: Arc<Repository>) -> Outcome<Connection> {
+        let folder = invocation.data_folder();
+        if invocation.options.path("dbpath").is_none() {
+            data_folder::create(&folder)?;
+        }
+        let database = dbconfig::database_for(
+            &invocation.options,
+            &self.destination,
+            &folder,
+            Access::ReadWrite,
+            false,
+        )?;
+        let database = invocation.environment.current_folder.join(database);
+        let lock = LocalLock::take(&database)?;
+        Ok(Connection {
+            repository,
+            database: Some(database),
+            _lock: Some(lock),
+        })
+    }
+}
+
+impl Connection {
+    /// The local database; one in memory where there is none.
+    pub fn local(&self) -> Outcome<LocalState> {
+        let in_memory = Path::new(":memory:");
+        let path = self.database.as_deref().unwrap_or(in_memory);
+        Ok(LocalState::open(path, self.repository.config.repository_id)?)
+    }
+
+    /// The index of all stored data.
+    pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
+        let mut local = match &self.database {
+            Some(_) => Some(self.local()?),
+            None => None,
+        };
+        let mut index = ChunkIndex::new();
+        let loaded = self
+            .repository
+            .load_index(local.as_mut(), |_, pack| index.add(&pack))
+            .await?;
+        for (_, error) in &loaded.unreadable {
+            invocation
+                .log
+                .warning("IndexSegmentUnreadable", &error.to_string());
+        }
+        Ok(index)
+    }
+
+    /// A reader for the trees of all versions.
+    pub async fn trees(&self, invocation: &Invocation) -> Outcome<TreeReader> {
+        let index = self.load_index(invocation).await?;
+        Ok(TreeReader::new(
+            Arc::clone(&self.repository),
+            Arc::new(index),
+            TREE_CACHE_BYTES,
+        ))
+    }
+
+    /// Records the run in the local database, as far as there is one.
+    pub fn record(&self, invocation: &Invocation, operation: &str, result: &str, detail: &str) {
+        if self.database.is_none() {
+            return;
+        }
+        let begin = invocation.begin.timestamp().to_string();
+        let recorded = self
+            .local()
+            .and_then(|local| Ok(local.record_run(operation, &begin, result, detail)?));
+        if recorded.is_err() {
+            invocation.log.information(
+                "RunNotRecorded",
+                "The run could not be recorded in the local database",
+            );
+        }
+    }
+}
+
+fn prefix(invocation: &Invocation) -> Outcome<String> {
+    let prefix = invocation
+        .options
+        .string("prefix")
+        .unwrap_or(duplicati_backends::registry::DEFAULT_PREFIX);
+    if prefix.contains('-') {
+        return Err(failed(
+            ids::PREFIX_CANNOT_CONTAIN_HYPHENS,
+            format!("the prefix {prefix:?} contains a hyphen; choose one without"),
+        ));
+    }
+    Ok(prefix.to_owned())
+}
+
+fn chunking(invocation: &Invocation) -> ChunkingParameters {
+    ChunkingParameters::around(
+        invocation
+            .options
+            .size("blocksize")
+            .unwrap_or(CHUNK_SIZE_BYTES_AVERAGE),
+    )
+}
+
+/// Keeps other writing commands away from a database while it lives. The kernel lets go of it when the process ends, however it ends.
+struct LocalLock {
+    _file: File,
+}
+
+impl LocalLock {
+    fn take(database: &Path) -> Outcome<Self> {
+        let mut path = database.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let unusable = |error: &dyn std::fmt::Display| {
+            failed(
+                ids::LOCAL_DATABASE_UNUSABLE,
+                format!(
+                    "failed to lock the local database with {}: {error}",
+                    path.display()
+                ),
+            )
+        };
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| unusable(&error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                let _unreadable_is_unknown = (&file).take(LOCK_FILE_BYTES_MAX).read_to_string(&mut holder);
+                let holder = match holder.trim().parse::<u32>() {
+                    Ok(process) => format!("process {process}"),
+                    Err(_) => "another process".to_owned(),
+                };
+                return Err(failed(
+                    ids::LOCAL_DATABASE_IN_USE,
+                    format!(
+                        "the local database {} is in use by {holder}; wait for it to end, or stop it",
+                        database.display()
+                    ),
+                ));
+            }
+            Err(error) => return Err(unusable(&error)),
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(|error| unusable(&error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.sqlite");
+        let first = LocalLock::take(&database).unwrap_or_else(|_| panic!("nobody holds the lock"));
+        let Err(Failure::User(error)) = LocalLock::take(&database) else {
+            panic!("the lock is held")
+        };
+        assert_eq!(error.id, "LocalDatabaseInUse");
+        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+        drop(first);
+        assert!(LocalLock::take(&database).is_ok());
+    }
+}

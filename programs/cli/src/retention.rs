@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which versions go, by the options; and letting them go.
+
+use duplicati_actors::control::RunControl;
+use duplicati_engine::{
+    repository::Repository,
+    retention::{
+        RetentionOptions, RetentionPolicy, SnapshotForRetention, parse_age, parse_retention_policy, plan,
+    },
+    storage::ObjectName,
+};
+use duplicati_programs_common::{Options, UserError, error_id::ids};
+use serde_json::json;
+
+use crate::{
+    failure::{Failure, Outcome},
+    invocation::Invocation,
+    output::text,
+    versions::Version,
+};
+
+const OPTIONS: [&str; 3] = ["keep-time", "keep-versions", "retention-policy"];
+
+/// The policy that the options state; none keeps everything.
+pub fn policy(options: &Options) -> Outcome<Option<RetentionPolicy>> {
+    let given: Vec<_> = OPTIONS.iter().filter(|name| options.is_given(name)).collect();
+    let refused = |id, message: String| Failure::User(UserError::failed(id, message));
+    match given[..] {
+        [] => Ok(None),
+        [&"keep-time"] => {
+            let span = options.timespan("keep-time").unwrap_or_default();
+            let age = parse_age(&span.to_string())
+                .map_err(|error| refused(ids::INVALID_OPTION_VALUE, error.to_string()))?;
+            Ok((!span.is_zero()).then_some(RetentionPolicy::KeepTime(age)))
+        }
+        [&"keep-versions"] => {
+            let count = options
+                .integer("keep-versions")
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(0);
+            Ok((count > 0).then_some(RetentionPolicy::KeepVersions(count)))
+        }
+        [&"retention-policy"] => {
+            let text = options.string("retention-policy").unwrap_or_default();
+            match parse_retention_policy(text) {
+                Ok(frames) => Ok(Some(RetentionPolicy::Frames(frames))),
+                Err(error) => Err(refused(ids::RETENTION_POLICY_PARSE_ERROR, error.to_string())),
+            }
+        }
+        _ => Err(refused(
+            ids::MULTIPLE_RETENTION_OPTIONS_NOT_SUPPORTED,
+            "only one of --keep-time, --keep-versions and --retention-policy can be used; choose one"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The versions that a policy does not keep.
+pub fn removed(invocation: &Invocation, versions: &[Version], policy: &RetentionPolicy) -> Vec<Version> {
+    let snapshots: Vec<_> = versions
+        .iter()
+        .map(|version| SnapshotForRetention {
+            index: version.number as usize,
+            time_unix_seconds: version.time.as_second(),
+            complete: version.manifest.complete,
+        })
+        .collect();
+    let options = RetentionOptions {
+        allow_full_removal: invocation.options.bool("allow-full-removal"),
+        time_tolerance: !invocation.options.bool("disable-time-tolerance"),
+    };
+    let plan = plan(
+        &snapshots,
+        invocation.now().timestamp().as_second(),
+        policy,
+        options,
+    );
+    plan.removed()
+        .filter_map(|planned| versions.get(planned.snapshot.index).cloned())
+        .collect()
+}
+
+/// Keeps the newest of all versions unless the user permits to lose it.
+pub fn spare_last(invocation: &Invocation, mut removed: Vec<Version>, all: &[Version]) -> Vec<Version> {
+    if removed.len() == all.len() && !invocation.options.bool("allow-full-removal") {
+        removed.retain(|version| version.number != 0);
+        invocation.log.warning(
+            "LastVersionKept",
+            "The newest version is kept, because no version would be left; --allow-full-removal removes it as well",
+        );
+    }
+    removed
+}
+
+/// Removes versions, oldest first, and returns those that are gone (or would be).
+pub async fn remove(
+    invocation: &Invocation,
+    repository: &Repository,
+    removed: Vec<Version>,
+    control: &RunControl,
+) -> Outcome<Vec<Version>> {
+    for version in removed.iter().rev() {
+        control.check()?;
+        let row = format!("version {}: {}", version.number, text::local_time(version.time));
+        if invocation.is_dry_run() {
+            invocation
+                .log
+                .dry_run("WouldDeleteVersion", &format!("Would delete {row}"));
+            invocation.console.row(format!("Would delete {row}"))?;
+        } else {
+            repository.store.delete(&ObjectName::from(version.id)).await?;
+            invocation
+                .log
+                .information("VersionDeleted", &format!("Deleted {row}"));
+            invocation.console.row(format!("Deleted {row}"))?;
+        }
+        invocation.console.json(&json!({
+            "type": "version-deleted", "version": version.number, "id": version.id.to_string(),
+            "time": version.manifest.time, "dry_run": invocation.is_dry_run(),
+        }))?;
+    }
+    invocation.console.flush()?;
+    Ok(removed)
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What Ctrl-C and a request to terminate do to a run.
+
+use std::future::Future;
+
+use duplicati_programs_common::{ExitCode, error_id::ids};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    failure::{Outcome, failed},
+    invocation::Invocation,
+};
+
+/// How long a cancelled run may take to put its things away before the program ends without it, milliseconds.
+const CANCEL_GRACE_MS: u64 = 800;
+
+/// Runs a command so that signals reach it: the first Ctrl-C lets a backup end with a partial version, a second one or SIGTERM cancels.
+pub async fn guard(
+    invocation: &Invocation,
+    command: impl Future<Output = Outcome<ExitCode>>,
+) -> Outcome<ExitCode> {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return command.await;
+    };
+    tokio::pin!(command);
+    // Only a backup has something to keep when it ends early.
+    let mut may_finish_early = invocation.spec.name == "backup";
+    loop {
+        let cancel = tokio::select! {
+            outcome = &mut command => return outcome,
+            _ = interrupt.recv() => !may_finish_early,
+            _ = terminate.recv() => true,
+        };
+        if cancel {
+            break;
+        }
+        may_finish_early = false;
+        invocation.control.finish_early();
+        invocation
+            .console
+            .notice("Stopping after the work at hand; press Ctrl-C again to cancel at once");
+    }
+    invocation.console.notice("Cancelling");
+    invocation.control.cancel();
+    let grace = std::time::Duration::from_millis(CANCEL_GRACE_MS);
+    match tokio::time::timeout(grace, command).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(failed(ids::RUN_CANCELLED, "the run was cancelled")),
+    }
+}
