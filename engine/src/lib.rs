@@ -14,4 +14,5 @@ pub mod hashing;
 pub mod id;
 pub mod index;
 pub mod repository;
+pub mod snapshot;
 pub mod storage;
