@@ -15,5 +15,6 @@ pub mod id;
 pub mod index;
 pub mod repository;
 pub mod retention;
+pub mod snapshot;
 pub mod source;
 pub mod storage;

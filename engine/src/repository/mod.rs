@@ -3,6 +3,8 @@
 
 mod create;
 mod error;
+pub mod frames;
+pub mod lru;
 mod objects;
 mod open;
 mod segments;
@@ -10,7 +12,8 @@ mod segments;
 use std::sync::Arc;
 
 pub use create::CreateOptions;
-pub use error::RepositoryError;
+pub use error::{ObjectProblem, RepositoryError};
+pub use frames::FrameReader;
 pub use objects::SnapshotListing;
 pub use segments::{IndexSource, LoadedIndex};
 

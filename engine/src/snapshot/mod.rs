@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Reading snapshots: their trees entry by entry, choosing one, comparing two. Nothing here writes to a repository.
+
+pub mod tree_reader;
+pub mod tree_walk;
+
+pub use tree_reader::{DirectoryReader, LeafReader, TreeReader};
+pub use tree_walk::{TreeWalk, WalkStep};
