@@ -148,6 +148,25 @@ counters! {
     expected_files,
 }
 
+impl ProgressSnapshot {
+    /// Whether the source is as the parent snapshot has it.
+    pub fn is_unchanged(&self) -> bool {
+        [
+            self.added_files,
+            self.modified_files,
+            self.deleted_files,
+            self.added_folders,
+            self.modified_folders,
+            self.deleted_folders,
+            self.added_symlinks,
+            self.modified_symlinks,
+            self.deleted_symlinks,
+        ]
+        .iter()
+        .all(|count| *count == 0)
+    }
+}
+
 impl Progress {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, amount: u64) {

@@ -13,7 +13,7 @@ use duplicati_engine::{
         session::{Plan, Session},
     },
     id::{PackId, PlanId, SegmentId, SnapshotId},
-    index::{ChunkIndex, local::LocalState},
+    index::{ChunkIndex, chunk_index::FrameOrdinal, local::LocalState},
     repository::{IndexSource, LoadedIndex, Repository, RepositoryError, SnapshotListing},
     storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
@@ -31,7 +31,7 @@ pub struct Inventory {
     pub unreadable_plans: Vec<(PlanId, RepositoryError)>,
     /// Snapshots and fences.
     pub snapshots: SnapshotListing,
-    /// Where each chunk lies. Packs that are there and not condemned come first, so a chunk in several packs counts for one that stays.
+    /// Where each chunk lies; may be taken out. Packs that are there and not condemned come first, so a chunk in several packs counts for one that stays.
     pub index: ChunkIndex,
     /// Segments and the packs they describe.
     pub segments: Vec<SegmentFacts>,
@@ -54,14 +54,8 @@ pub fn description_hash(pack: &PackDescription) -> [u8; 16] {
     let mut encoded = Vec::new();
     pack.encode(&mut encoded);
     let mut hash = [0; 16];
-    hash.copy_from_slice(&blake3_prefix(&encoded));
+    hash.copy_from_slice(&blake3::hash(&encoded).as_bytes()[..16]);
     hash
-}
-
-fn blake3_prefix(bytes: &[u8]) -> [u8; 16] {
-    let mut prefix = [0; 16];
-    prefix.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
-    prefix
 }
 
 impl Inventory {
@@ -162,11 +156,11 @@ impl Inventory {
     }
 
     /// Packs that the target lists and no segment describes, with their sizes.
-    pub fn unindexed(&self) -> Vec<(PackId, u64)> {
+    pub fn unindexed(&self, index: &ChunkIndex) -> Vec<(PackId, u64)> {
         let mut unindexed: Vec<_> = self
             .packs
             .iter()
-            .filter(|(id, _)| !self.index.contains_pack(id))
+            .filter(|(id, _)| !index.contains_pack(id))
             .map(|(id, size)| (*id, *size))
             .collect();
         unindexed.sort_unstable();
@@ -174,14 +168,14 @@ impl Inventory {
     }
 
     /// Figures of all packs; `live_bytes` of each frame as marking counted them.
-    pub fn pack_facts(&self, live_bytes: &[u32]) -> Vec<PackFacts> {
-        self.index
+    pub fn pack_facts(&self, index: &ChunkIndex, live_bytes: &[u32]) -> Vec<PackFacts> {
+        index
             .packs()
             .map(|pack| {
                 let frames = pack.first_frame.0..pack.first_frame.0 + pack.frame_count;
                 let raw_bytes = frames
                     .clone()
-                    .map(|frame| u64::from(self.index.frame(duplicati_engine::index::chunk_index::FrameOrdinal(frame)).raw_size))
+                    .map(|frame| u64::from(index.frame(FrameOrdinal(frame)).raw_size))
                     .sum();
                 let live_bytes = frames
                     .map(|frame| live_bytes.get(frame as usize).copied().map_or(0, u64::from))

@@ -5,7 +5,7 @@
 //! (bytes in flight), [`stage`] (the actor that owns a stage's workers), [`supervisor`] (the actor that owns a run's stages), then
 //! [`backup`] as the longest pipeline. Algorithms live in the engine; a stage is the plumbing around one of them.
 
-// pub mod backup;
+pub mod backup;
 pub mod buffers;
 pub mod byte_budget;
 pub mod control;
@@ -13,5 +13,6 @@ pub mod error;
 pub mod events;
 pub mod inlet;
 pub mod metrics;
+pub mod restore;
 pub mod stage;
 pub mod supervisor;

@@ -52,3 +52,22 @@ impl Clock for SystemClock {
         START.get_or_init(std::time::Instant::now).elapsed()
     }
 }
+
+/// ISO 8601 in UTC, `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`: texts sort as times do.
+pub fn text(time: Timestamp) -> String {
+    match jiff::Timestamp::new(time.seconds, time.nanoseconds as i32) {
+        Ok(time) => format!("{time:.9}"),
+        Err(_) => "9999-12-30T22:00:00.000000000Z".to_owned(),
+    }
+}
+
+/// Reads what [`text`] wrote, or any other ISO 8601 time with a zone.
+pub fn parse_text(text: &str) -> Option<Timestamp> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    let nanoseconds = time.as_nanosecond();
+    let seconds = nanoseconds.div_euclid(1_000_000_000);
+    Some(Timestamp {
+        seconds: seconds as i64,
+        nanoseconds: nanoseconds.rem_euclid(1_000_000_000) as u32,
+    })
+}

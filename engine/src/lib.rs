@@ -15,6 +15,7 @@ pub mod hashing;
 pub mod id;
 pub mod index;
 pub mod repository;
+pub mod restore;
 pub mod retention;
 pub mod snapshot;
 pub mod source;

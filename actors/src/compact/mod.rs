@@ -22,7 +22,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use duplicati_engine::{
     clock::Clock,
-    compaction::{CompactionPlan, Thresholds, time_text},
+    compaction::{CompactionPlan, Thresholds},
     crypto::secret::random_id,
     format::{manifest::encode_json, session::Plan},
     id::{PackId, PlanId},
@@ -261,7 +261,7 @@ async fn put_plan(
     let plan = Plan {
         version: 1,
         repository_id: repository.config.repository_id,
-        created: time_text::to_text(clock.now()),
+        created: duplicati_engine::clock::text(clock.now()),
         host: options.host.clone(),
         packs,
         segments: decided.segments.clone(),

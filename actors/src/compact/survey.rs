@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Counts what is needed and decides. Refuses whenever something cannot be read that might need more (S-7).
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use duplicati_engine::{
     compaction::{CompactionPlan, MarkError, Marks, Thresholds, mark_snapshot},
     format::manifest::Manifest,
     id::{PackId, SnapshotId},
-    index::{ChunkIndex, chunk_index::FrameOrdinal, local::LocalState},
+    index::{ChunkIndex, local::LocalState},
     repository::{FrameReader, Repository},
 };
 
@@ -29,6 +32,8 @@ pub struct Survey {
     pub index: Arc<ChunkIndex>,
     /// What is needed.
     pub marks: Marks,
+    /// The first frame of each pack.
+    first_frames: HashMap<PackId, u32>,
     /// Snapshots whose chunks are marked.
     pub marked: HashSet<SnapshotId>,
     /// What was decided.
@@ -57,9 +62,7 @@ impl Survey {
     }
 
     fn first_frame(&self, pack: PackId) -> Option<u32> {
-        self.index
-            .pack_ordinal(&pack)
-            .map(|ordinal| self.index.pack(ordinal).first_frame.0)
+        self.first_frames.get(&pack).copied()
     }
 }
 
@@ -81,12 +84,8 @@ pub async fn take(
     let frames = FrameReader::new(Arc::clone(repository), Arc::clone(&index), CACHE_BYTES);
     let mut marks = Marks::new(&index);
     let marked = mark_all(&mut marks, &frames, &inventory.snapshots.snapshots, &HashSet::new(), control).await?;
-    inventory.index = Arc::into_inner({
-        drop(frames);
-        index
-    })
-    .unwrap_or_default();
-    let facts = inventory.pack_facts(marks.live_bytes());
+    drop(frames);
+    let facts = inventory.pack_facts(&index, marks.live_bytes());
     let lost = facts.iter().any(|pack| !pack.is_present && pack.live_bytes > 0);
     let unindexed: Vec<_> = if marks.missing_count > 0 || lost {
         // What is missing may lie in packs that no segment describes.
@@ -99,7 +98,7 @@ pub async fn take(
         Vec::new()
     } else {
         inventory
-            .unindexed()
+            .unindexed(&index)
             .into_iter()
             .filter(|(id, _)| !remembered.contains(id) || inventory.doomed.contains(id))
             .collect()
@@ -112,11 +111,15 @@ pub async fn take(
         .filter(|pack| pack.verdict.is_rewritten())
         .map(|pack| pack.id)
         .collect();
-    let index = Arc::new(std::mem::take(&mut inventory.index));
+    let first_frames = index
+        .packs()
+        .map(|pack| (pack.id, pack.first_frame.0))
+        .collect();
     Ok(Survey {
         inventory,
         index,
         marks,
+        first_frames,
         marked,
         plan,
         rewritten,

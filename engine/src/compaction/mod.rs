@@ -9,7 +9,6 @@ pub mod mark;
 pub mod pack_writer;
 pub mod plan;
 pub mod scan;
-pub mod time_text;
 
 pub use mark::{MarkError, Marks, mark_snapshot};
 pub use pack_writer::{PackWriter, WrittenPack, encode_index_segment};

@@ -8,6 +8,8 @@ pub mod lru;
 mod objects;
 mod open;
 mod segments;
+#[cfg(test)]
+pub(crate) mod test_packs;
 
 use std::sync::Arc;
 

@@ -6,3 +6,6 @@ pub mod tree_walk;
 
 pub use tree_reader::{DirectoryReader, LeafReader, TreeReader};
 pub use tree_walk::{TreeWalk, WalkStep};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Writes index segments for stored packs.
+//!
+//! In: `StoredPack` from the uploaders. Out: the news, once, that everything stored is indexed. Every pack is first remembered in the local database, so
+//! that a run that is cut off between pack and segment loses nothing.
+
+use std::sync::Arc;
+
+use duplicati_engine::{
+    compression,
+    crypto::secret::random_id,
+    format::index_segment::encode_segment,
+    id::{PackId, SegmentId},
+    index::local::LocalState,
+    repository::{Repository, RepositoryError},
+    storage::ObjectName,
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{
+    batches::StoredPack,
+    wiring::{SEGMENT_CHUNKS_MAX, SEGMENT_PACKS_MAX},
+};
+use crate::{
+    error::RunError,
+    events::{Monitor, Progress},
+    inlet::Outlet,
+};
+
+/// Name of the stage.
+pub const NAME: &str = "indexer";
+
+/// What the indexer works with.
+pub struct Indexer {
+    /// Where segments go.
+    pub repository: Arc<Repository>,
+    /// The local copy; handed back at the end.
+    pub local: LocalState,
+    /// Packs stored by an earlier run that was cut off, to be indexed with the first segment.
+    pub remembered: Vec<(PackId, Vec<u8>)>,
+    /// Packs to index.
+    pub packs: Outlet<StoredPack>,
+    /// Hears when all is indexed.
+    pub done: oneshot::Sender<LocalState>,
+    /// For requests to the target.
+    pub runtime: Handle,
+    /// Counters.
+    pub monitor: Monitor,
+    /// Count but do not store.
+    pub dry_run: bool,
+}
+
+impl Indexer {
+    /// Works until the stream ends, then writes the last segment.
+    pub fn run(mut self) -> Result<(), RunError> {
+        let mut pending = std::mem::take(&mut self.remembered);
+        let mut chunks = 0;
+        while let Some(StoredPack {
+            id,
+            description,
+            chunks: count,
+        }) = self.packs.receive_blocking()?
+        {
+            if !self.dry_run {
+                self.local.put_stored_pack(id, &description)?;
+            }
+            pending.push((id, description));
+            chunks += count;
+            if pending.len() >= SEGMENT_PACKS_MAX || chunks >= SEGMENT_CHUNKS_MAX {
+                self.flush(&mut pending)?;
+                chunks = 0;
+            }
+        }
+        self.flush(&mut pending)?;
+        // The committer went away only when the run is over already.
+        self.done.send(self.local).map_err(|_| RunError::Interrupted)
+    }
+
+    fn flush(&mut self, pending: &mut Vec<(PackId, Vec<u8>)>) -> Result<(), RunError> {
+        if pending.is_empty() || self.dry_run {
+            pending.clear();
+            return Ok(());
+        }
+        let id = SegmentId(random_id()?);
+        let content = encode_segment(pending.iter().map(|(_, description)| description.as_slice()));
+        let stored = compression::compress_object(&content).map_err(RepositoryError::Compress)?;
+        let sealed = self.repository.index.seal(&stored)?;
+        let size = sealed.len() as u64;
+        self.runtime
+            .block_on(self.repository.store.put(&ObjectName::from(id), sealed.into()))?;
+        let progress = &self.monitor.progress;
+        Progress::add(&progress.stored_objects, 1);
+        Progress::add(&progress.stored_bytes, size);
+        self.local.put_segment(id, &stored)?;
+        let ids: Vec<PackId> = pending.drain(..).map(|(id, _)| id).collect();
+        self.local.remove_stored_packs(&ids)?;
+        Ok(())
+    }
+}

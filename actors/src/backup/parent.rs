@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The parent snapshot's tree, read in step with the walk.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use duplicati_engine::{
+    format::{
+        chunk_list::ChunkList,
+        tree::{EntryBody, TreeEntry},
+    },
+    index::ChunkSet,
+    repository::RepositoryError,
+    snapshot::{DirectoryReader, TreeReader},
+};
+use tokio::runtime::Handle;
+
+use crate::events::{Monitor, Progress, Severity};
+
+/// Reads folders of the parent's tree from the walker's thread.
+#[derive(Clone)]
+pub struct ParentTree {
+    /// The reader.
+    pub tree: Arc<TreeReader>,
+    /// For requests to the target.
+    pub runtime: Handle,
+    /// Chunks that may be used again.
+    pub known: Arc<ChunkSet>,
+    /// Counters.
+    pub monitor: Monitor,
+}
+
+/// One folder of the parent, as far as it has been read.
+pub struct ParentFolder {
+    reader: DirectoryReader,
+    next: Option<TreeEntry>,
+    done: bool,
+}
+
+impl ParentTree {
+    /// Begins a folder.
+    pub fn folder(&self, content: &ChunkList) -> ParentFolder {
+        ParentFolder {
+            reader: self.tree.directory(content),
+            next: None,
+            done: false,
+        }
+    }
+
+    /// The entry of this name; entries passed over are gone from the source. A folder that cannot be read any further counts as new: that costs
+    /// reading, never data.
+    pub fn find(&self, folder: &mut ParentFolder, name: &[u8]) -> Option<TreeEntry> {
+        loop {
+            self.fill(folder);
+            match folder.next.as_ref()?.name.as_slice().cmp(name) {
+                Ordering::Less => self.count_gone(folder.next.take()),
+                Ordering::Equal => return folder.next.take(),
+                Ordering::Greater => return None,
+            }
+        }
+    }
+
+    /// Counts what is left at the end of a folder as gone.
+    pub fn finish(&self, folder: &mut ParentFolder) {
+        loop {
+            self.fill(folder);
+            if folder.next.is_none() {
+                return;
+            }
+            self.count_gone(folder.next.take());
+        }
+    }
+
+    fn fill(&self, folder: &mut ParentFolder) {
+        if folder.next.is_some() || folder.done {
+            return;
+        }
+        match self.runtime.block_on(folder.reader.next()) {
+            Ok(Some(entry)) => folder.next = Some(entry),
+            Ok(None) => folder.done = true,
+            Err(error) => {
+                folder.done = true;
+                self.tell(&error);
+            }
+        }
+    }
+
+    fn tell(&self, error: &RepositoryError) {
+        let message =
+            format!("a folder of the previous version cannot be read, its files are read again: {error}");
+        self.monitor
+            .tell(Severity::Warning, "ParentUnreadable", b"", message);
+    }
+
+    fn count_gone(&self, entry: Option<TreeEntry>) {
+        let progress = &self.monitor.progress;
+        match entry.map(|entry| entry.body) {
+            Some(EntryBody::File { .. }) => Progress::add(&progress.deleted_files, 1),
+            Some(EntryBody::Directory { entries_below, .. }) => {
+                Progress::add(&progress.deleted_folders, 1);
+                Progress::add(&progress.deleted_files, entries_below);
+            }
+            Some(_) => Progress::add(&progress.deleted_symlinks, 1),
+            None => {}
+        }
+    }
+
+    /// Whether every chunk of a list may be used again (S-2): all are in packs that exist and that no plan condemns.
+    pub fn is_whole(&self, list: &ChunkList) -> bool {
+        if !list.ids.iter().all(|id| self.known.contains(id)) {
+            return false;
+        }
+        if list.depth == 0 {
+            return true;
+        }
+        let mut leaves = self.tree.leaves(list);
+        loop {
+            match self.runtime.block_on(leaves.next()) {
+                Ok(Some(id)) if self.known.contains(&id) => {}
+                Ok(Some(_)) | Err(_) => return false,
+                Ok(None) => return true,
+            }
+        }
+    }
+}

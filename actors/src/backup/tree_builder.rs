@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Puts batches back into the walker's order and builds the tree.
+//!
+//! In: `BuiltBatch` from the chunkers, in any order. Out: tree chunks in frames to the sealers; the root, once, to the committer. Waits for the batch that is
+//! next; the window bounds how many others pile up meanwhile.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use duplicati_engine::{
+    format::{
+        chunk_list::{ChunkList, INLINE_IDS_MAX},
+        manifest::Totals,
+        pack::PackClass,
+        tree::{EntryBody, TreeChunkWriter, TreeEntry},
+    },
+    id::ChunkId,
+    index::ChunkSet,
+    repository::Repository,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    batches::{BuiltBatch, BuiltItem, BuiltTree},
+    frame_filler::FrameFiller,
+};
+use crate::{error::RunError, events::Monitor, inlet::Outlet};
+
+/// Name of the stage.
+pub const NAME: &str = "tree-builder";
+
+/// Ids in a list chunk: at least, on average twice that, and at most.
+const LIST_IDS_MIN: usize = 1024;
+const LIST_IDS_MAX: usize = 8192;
+
+/// What the tree builder works with.
+pub struct TreeBuilder {
+    /// Names tree chunks.
+    pub repository: Arc<Repository>,
+    /// Chunks that need not be stored.
+    pub known: Arc<ChunkSet>,
+    /// Batches to put in order.
+    pub batches: Outlet<BuiltBatch>,
+    /// Frames of tree chunks.
+    pub frames: FrameFiller,
+    /// Hears the root.
+    pub done: oneshot::Sender<BuiltTree>,
+    /// Whether the tree of a source that did not change is thrown away instead of stored.
+    pub discard_if_unchanged: bool,
+    /// Counters.
+    pub monitor: Monitor,
+}
+
+#[derive(Default)]
+struct Level {
+    writer: TreeChunkWriter,
+    ids: Vec<ChunkId>,
+    entry: Option<Box<TreeEntry>>,
+    entries: u64,
+    bytes: u64,
+}
+
+impl TreeBuilder {
+    /// Works until the stream ends.
+    pub fn run(mut self) -> Result<(), RunError> {
+        let mut waiting = BTreeMap::new();
+        let mut next = 0;
+        let mut levels = vec![Level::default()];
+        let mut totals = Totals::default();
+        let mut linked = HashMap::new();
+        while let Some(batch) = self.batches.receive_blocking()? {
+            waiting.insert(batch.sequence, batch);
+            while let Some(BuiltBatch { items, window, .. }) = waiting.remove(&next) {
+                for item in items {
+                    self.take(item, &mut levels, &mut totals, &mut linked)?;
+                }
+                drop(window);
+                next += 1;
+            }
+        }
+        if !waiting.is_empty() || levels.len() != 1 {
+            let message = format!(
+                "{} batches are left over at depth {}",
+                waiting.len(),
+                levels.len()
+            );
+            return Err(RunError::Check { stage: NAME, message });
+        }
+        let level = levels.pop().unwrap_or_default();
+        let (root, _, _) = self.finish(level)?;
+        // All counters are final here: every batch has passed. Only folders above the sources can differ, which is no reason for a pack.
+        if self.discard_if_unchanged && self.monitor.progress.snapshot().is_unchanged() {
+            self.frames.discard();
+        } else {
+            self.frames.flush()?;
+        }
+        self.done
+            .send(BuiltTree { root, totals })
+            .map_err(|_| RunError::Interrupted)
+    }
+
+    fn take(
+        &mut self,
+        item: BuiltItem,
+        levels: &mut Vec<Level>,
+        totals: &mut Totals,
+        linked: &mut HashMap<(u64, u64), EntryBody>,
+    ) -> Result<(), RunError> {
+        match item {
+            BuiltItem::Enter(entry) => levels.push(Level {
+                entry: Some(entry),
+                ..Level::default()
+            }),
+            BuiltItem::Entry(entry) => {
+                if entry.hard_linked && matches!(entry.body, EntryBody::File { .. }) {
+                    linked
+                        .entry((entry.device, entry.inode))
+                        .or_insert_with(|| entry.body.clone());
+                }
+                self.push(*entry, levels, totals)?;
+            }
+            BuiltItem::Link(mut entry) => {
+                // When the first name could not be read, that was told, and this name is as unreadable.
+                if let Some(body) = linked.get(&(entry.device, entry.inode)) {
+                    entry.body = body.clone();
+                    self.push(*entry, levels, totals)?;
+                }
+            }
+            BuiltItem::Leave { drop_if_empty } => {
+                let mut level = levels.pop().unwrap_or_default();
+                let Some(mut entry) = level.entry.take() else {
+                    let message = "a folder ends that never began".to_owned();
+                    return Err(RunError::Check { stage: NAME, message });
+                };
+                if drop_if_empty && level.entries == 0 {
+                    return Ok(());
+                }
+                let (content, entries_below, bytes_below) = self.finish(level)?;
+                entry.body = EntryBody::Directory {
+                    content,
+                    entries_below,
+                    bytes_below,
+                };
+                self.push(*entry, levels, totals)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: TreeEntry, levels: &mut [Level], totals: &mut Totals) -> Result<(), RunError> {
+        let level = levels.last_mut().ok_or(RunError::Interrupted)?;
+        totals.entries += 1;
+        level.entries += 1;
+        match &entry.body {
+            EntryBody::File { size, .. } => {
+                totals.files += 1;
+                totals.bytes += size;
+                level.bytes += size;
+            }
+            EntryBody::Directory {
+                entries_below,
+                bytes_below,
+                ..
+            } => {
+                totals.directories += 1;
+                level.entries += entries_below;
+                level.bytes += bytes_below;
+            }
+            _ => totals.others += 1,
+        }
+        level.writer.push(&entry);
+        if level.writer.should_cut() {
+            let content = level.writer.take();
+            let id = store_tree_chunk(&content, &self.repository, &self.known, &mut self.frames)?;
+            level.ids.push(id);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, mut level: Level) -> Result<(ChunkList, u64, u64), RunError> {
+        if !level.writer.is_empty() {
+            let content = level.writer.take();
+            let id = store_tree_chunk(&content, &self.repository, &self.known, &mut self.frames)?;
+            level.ids.push(id);
+        }
+        let list = store_list(level.ids, &self.repository, &self.known, &mut self.frames)?;
+        Ok((list, level.entries, level.bytes))
+    }
+}
+
+fn store_tree_chunk(
+    content: &[u8],
+    repository: &Repository,
+    known: &ChunkSet,
+    frames: &mut FrameFiller,
+) -> Result<ChunkId, RunError> {
+    let id = repository.hasher.id(PackClass::Tree, content);
+    if known.insert(&id) {
+        frames.add(id, content)?;
+    }
+    Ok(id)
+}
+
+/// Makes a chunk list; a long one moves to list chunks (section 8.4 of the format), cut by content so that a change in the middle moves no other cut.
+pub fn store_list(
+    ids: Vec<ChunkId>,
+    repository: &Repository,
+    known: &ChunkSet,
+    frames: &mut FrameFiller,
+) -> Result<ChunkList, RunError> {
+    let mut list = ChunkList::direct(ids);
+    while list.ids.len() > INLINE_IDS_MAX {
+        let mut upper = Vec::new();
+        let mut content = Vec::new();
+        let mut count = 0;
+        for (place, id) in list.ids.iter().enumerate() {
+            content.extend_from_slice(&id.0);
+            count += 1;
+            let by_content =
+                count >= LIST_IDS_MIN && usize::from(id.0[31]) % 256 + 256 * (usize::from(id.0[30]) % 4) == 0;
+            if by_content || count >= LIST_IDS_MAX || place + 1 == list.ids.len() {
+                upper.push(store_tree_chunk(&content, repository, known, frames)?);
+                content.clear();
+                count = 0;
+            }
+        }
+        list = ChunkList {
+            depth: list.depth + 1,
+            ids: upper,
+        };
+    }
+    Ok(list)
+}

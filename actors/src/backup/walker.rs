@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Walks the sources in order, in step with the parent snapshot's tree.
+//!
+//! In: nothing. Out: `WalkBatch` to the chunkers. Waits for room there and for the window. Unchanged entries are passed on as the parent has
+//! them; nothing is read here but folders and metadata. A folder or file that cannot be read is told and left out: it never stops the walk.
+
+use std::{collections::HashSet, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+
+use duplicati_engine::{
+    format::{
+        chunk_list::ChunkList,
+        tree::{EntryBody, TreeEntry},
+    },
+    source::{
+        DirectoryIdentity, DirectoryListing, EntryKind, EntryStat, ListingBuffer, SourceDirectory,
+        SourceError, SourceErrorKind, exclusion::is_excluded_by, is_hidden, xattr::XattrBuffer,
+    },
+};
+
+use super::{
+    batches::{FileTask, WalkBatch, WalkItem},
+    chunker::{OwnerCache, xattr_pairs},
+    options::{BackupOptions, ChangeDetection, HardlinkPolicy, SymlinkPolicy},
+    parent::{ParentFolder, ParentTree},
+    source_tree::SourceNode,
+    wiring::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_FOLDERS_MAX, WALKER_OPEN_FOLDERS_MAX},
+};
+use crate::{
+    byte_budget::ByteBudget,
+    control::RunControl,
+    error::RunError,
+    events::{Monitor, Progress, Severity},
+    inlet::Inlet,
+};
+
+/// Name of the stage.
+pub const NAME: &str = "walker";
+
+/// What the walker works with.
+pub struct WalkerArguments {
+    /// What is asked for.
+    pub options: Arc<BackupOptions>,
+    /// The parent's tree and the list of its root.
+    pub parent: Option<(ParentTree, ChunkList)>,
+    /// The next stage.
+    pub chunker: Inlet<WalkBatch>,
+    /// Batches that may be between here and the tree builder.
+    pub window: ByteBudget,
+    /// The run.
+    pub control: RunControl,
+    /// Counters.
+    pub monitor: Monitor,
+}
+
+/// One folder on the way from the root to where the walk is.
+struct Level<'a> {
+    /// None while it is closed to save descriptors.
+    folder: Option<Arc<SourceDirectory>>,
+    identity: Option<DirectoryIdentity>,
+    names: Names<'a>,
+    position: usize,
+    /// Length of the path of this folder.
+    path_length: usize,
+    shared_path: Option<Arc<[u8]>>,
+    parent: Option<ParentFolder>,
+    /// File system of the source, for `one_file_system`.
+    device: Option<u64>,
+    drop_if_empty: bool,
+}
+
+enum Names<'a> {
+    /// A folder above a source: only the way down.
+    Way(&'a SourceNode),
+    /// A folder of a source.
+    All(DirectoryListing),
+}
+
+struct Walker {
+    options: Arc<BackupOptions>,
+    parent: Option<ParentTree>,
+    chunker: Inlet<WalkBatch>,
+    window: ByteBudget,
+    control: RunControl,
+    monitor: Monitor,
+    owners: OwnerCache,
+    xattrs: XattrBuffer,
+    listing: ListingBuffer,
+    path: Vec<u8>,
+    items: Vec<WalkItem>,
+    bytes: u64,
+    folders: usize,
+    sequence: u64,
+    linked: HashSet<(u64, u64)>,
+}
+
+/// Walks to the end of the sources, or until the run shall finish early.
+pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
+    let WalkerArguments {
+        options,
+        parent,
+        chunker,
+        window,
+        control,
+        monitor,
+    } = arguments;
+    let (parent, root) = parent.unzip();
+    let mut walker = Walker {
+        options,
+        parent,
+        chunker,
+        window,
+        control,
+        monitor,
+        owners: OwnerCache::default(),
+        xattrs: XattrBuffer::default(),
+        listing: ListingBuffer::new(),
+        path: Vec::new(),
+        items: Vec::new(),
+        bytes: 0,
+        folders: 0,
+        sequence: 0,
+        linked: HashSet::new(),
+    };
+    if let Some(name) = walker.options.stdin.clone() {
+        walker.items.push(WalkItem::Stdin(name));
+        return walker.flush();
+    }
+    let sources = SourceNode::from_paths(
+        walker
+            .options
+            .sources
+            .iter()
+            .map(Vec::as_slice)
+            .collect::<Vec<_>>(),
+    );
+    walker.walk(&sources, root)?;
+    walker.flush()
+}
+
+impl Walker {
+    fn walk(&mut self, sources: &SourceNode, parent_root: Option<ChunkList>) -> Result<(), RunError> {
+        let folder = match SourceDirectory::open(Path::new("/")) {
+            Ok(folder) => Arc::new(folder),
+            Err(error) => {
+                return Err(RunError::Refused(format!(
+                    "failed to open the root folder: {error}"
+                )));
+            }
+        };
+        let names = if sources.is_source {
+            match folder.list(&mut self.listing) {
+                Ok(listing) => Names::All(listing),
+                Err(error) => {
+                    return Err(RunError::Refused(format!(
+                        "failed to list the root folder: {error}"
+                    )));
+                }
+            }
+        } else {
+            Names::Way(sources)
+        };
+        let device = folder
+            .stat_self()
+            .ok()
+            .filter(|_| sources.is_source)
+            .map(|stat| stat.device);
+        let parent = self
+            .parent
+            .as_ref()
+            .zip(parent_root)
+            .map(|(parent, list)| parent.folder(&list));
+        let mut levels = vec![Level {
+            identity: folder.identity().ok(),
+            folder: Some(folder),
+            names,
+            position: 0,
+            path_length: 0,
+            shared_path: None,
+            parent,
+            device,
+            drop_if_empty: false,
+        }];
+        while let Some(level) = levels.last_mut() {
+            let stopping = self.control.is_finishing_early();
+            let position = level.position;
+            level.position += 1;
+            self.path.truncate(level.path_length);
+            let step = match &level.names {
+                _ if stopping => None,
+                Names::Way(node) => {
+                    let next = node.children.iter().nth(position);
+                    next.map(|(name, child)| (name.clone(), Some(child)))
+                }
+                Names::All(listing) => listing.get(position).map(|entry| (entry.name.to_vec(), None)),
+            };
+            match step {
+                Some((name, way)) => {
+                    if let Some(below) = self.visit(level, name, way)? {
+                        self.descend(&mut levels, below);
+                    }
+                }
+                None => self.leave(&mut levels, stopping)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a level, and closes a folder far above when too many are open.
+    fn descend<'a>(&mut self, levels: &mut Vec<Level<'a>>, below: Level<'a>) {
+        levels.push(below);
+        if let Some(far) = levels.len().checked_sub(WALKER_OPEN_FOLDERS_MAX) {
+            // The root stays open: reopening works from below, and its own way down is by name.
+            if far > 0 && levels[far].identity.is_some() {
+                levels[far].folder = None;
+            }
+        }
+    }
+
+    /// Ends the folder on top, and opens the one above again if it was closed.
+    fn leave(&mut self, levels: &mut Vec<Level<'_>>, stopping: bool) -> Result<(), RunError> {
+        let Some(mut level) = levels.pop() else {
+            return Ok(());
+        };
+        if let (Some(tree), Some(folder), false) = (&self.parent, &mut level.parent, stopping) {
+            tree.finish(folder);
+        }
+        let Some(above) = levels.last_mut() else {
+            return Ok(());
+        };
+        self.push(
+            WalkItem::Leave {
+                drop_if_empty: level.drop_if_empty,
+            },
+            0,
+        )?;
+        if above.folder.is_none() {
+            let reopened = level
+                .folder
+                .as_ref()
+                .zip(above.identity)
+                .map(|(folder, identity)| folder.open_parent(identity));
+            match reopened {
+                Some(Ok(folder)) => above.folder = Some(Arc::new(folder)),
+                Some(Err(error)) => {
+                    // Moved away under way: what is left in it cannot be reached any more.
+                    let path = self.path[..above.path_length].to_vec();
+                    self.tell_error(&path, &error);
+                    above.names = Names::Way(EMPTY_NODE.get_or_init(SourceNode::default));
+                }
+                None => above.names = Names::Way(EMPTY_NODE.get_or_init(SourceNode::default)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one name; a folder to be entered comes back as a level.
+    fn visit<'a>(
+        &mut self,
+        level: &mut Level<'_>,
+        name: Vec<u8>,
+        way: Option<&'a SourceNode>,
+    ) -> Result<Option<Level<'a>>, RunError> {
+        self.control.check()?;
+        let Some(folder) = level.folder.clone() else {
+            return Ok(None);
+        };
+        self.path.push(b'/');
+        self.path.extend_from_slice(&name);
+        let on_the_way = way.is_some_and(|node| !node.is_source);
+        let known = match (&self.parent, &mut level.parent) {
+            (Some(tree), Some(parent)) => tree.find(parent, &name),
+            _ => None,
+        };
+        let stat = match folder.stat(&name) {
+            // A source, or a folder above one, may be reached through a link; the path that was given is what counts.
+            Ok(stat) if way.is_some() && stat.kind == EntryKind::Symlink => match folder.stat_followed(&name)
+            {
+                Ok(target) if target.kind == EntryKind::Directory => Ok(target),
+                _ => Ok(stat),
+            },
+            other => other,
+        };
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(error) if way.is_some() && error.kind == SourceErrorKind::Vanished => {
+                self.monitor.tell(
+                    Severity::Warning,
+                    "SourceMissing",
+                    &self.path,
+                    "the source does not exist",
+                );
+                return Ok(None);
+            }
+            Err(error) => {
+                let path = self.path.clone();
+                self.tell_error(&path, &error);
+                return Ok(None);
+            }
+        };
+        Progress::add(&self.monitor.progress.examined_entries, 1);
+        if stat.kind == EntryKind::Directory {
+            return self.visit_folder(level.device, &folder, name, stat, way, on_the_way, known);
+        }
+        if on_the_way || (way.is_none() && !self.is_wanted(&name, &stat)) {
+            return Ok(None);
+        }
+        self.visit_entry(level, folder, name, stat, known)?;
+        Ok(None)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the facts of one folder; a struct would only be taken apart again"
+    )]
+    fn visit_folder<'a>(
+        &mut self,
+        source_device: Option<u64>,
+        above: &SourceDirectory,
+        name: Vec<u8>,
+        stat: EntryStat,
+        way: Option<&'a SourceNode>,
+        on_the_way: bool,
+        known: Option<TreeEntry>,
+    ) -> Result<Option<Level<'a>>, RunError> {
+        let mut drop_if_empty = on_the_way || self.options.exclude_empty_folders;
+        if way.is_none() {
+            if self.options.exclude_hidden && is_hidden(&name) || self.options.honour_nodump && stat.nodump {
+                return Ok(None);
+            }
+            if !self.options.filter.is_empty() {
+                self.path.push(b'/');
+                let decision = self.options.filter.decide(&self.path);
+                self.path.pop();
+                if !decision.may_enter() {
+                    self.tell_excluded();
+                    return Ok(None);
+                }
+                drop_if_empty |= !decision.is_included();
+            }
+        }
+        let opened = if way.is_some() {
+            SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(&self.path)))
+        } else {
+            above.open_child(&name)
+        };
+        let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
+        let folder = match opened {
+            Ok(folder) => Arc::new(folder),
+            Err(error) => return self.keep_unreadable_folder(entry, &error),
+        };
+        let crosses =
+            self.options.one_file_system && source_device.is_some_and(|device| device != stat.device);
+        let names = match way {
+            Some(node) if on_the_way => Names::Way(node),
+            _ if crosses => Names::Way(EMPTY_NODE.get_or_init(SourceNode::default)),
+            _ => match folder.list(&mut self.listing) {
+                Ok(listing) => {
+                    if way.is_none() && self.options.ignore_names.found_in(&listing).is_some() {
+                        self.tell_excluded();
+                        return Ok(None);
+                    }
+                    Names::All(listing)
+                }
+                Err(error) => return self.keep_unreadable_folder(entry, &error),
+            },
+        };
+        let same_inode = known
+            .as_ref()
+            .is_some_and(|known| is_same(known, &entry, &stat) && !known.no_metadata);
+        match (&known, same_inode) {
+            (Some(known), true) => entry.xattrs.clone_from(&known.xattrs),
+            _ if self.options.skip_metadata => {}
+            _ => match folder.read_own_xattrs(&mut self.xattrs) {
+                Ok(set) => {
+                    if way.is_none() && self.options.honour_exclusion_xattr && is_excluded_by(&set) {
+                        self.tell_excluded();
+                        return Ok(None);
+                    }
+                    entry.xattrs = xattr_pairs(set);
+                }
+                Err(error) => {
+                    let path = self.path.clone();
+                    self.monitor.tell(
+                        Severity::Warning,
+                        "AttributesUnreadable",
+                        &path,
+                        error.to_string(),
+                    );
+                }
+            },
+        }
+        let progress = &self.monitor.progress;
+        if !on_the_way {
+            match &known {
+                Some(known) if matches!(known.body, EntryBody::Directory { .. }) => {
+                    if known.mtime != entry.mtime
+                        || known.mode != entry.mode
+                        || known.owner != entry.owner
+                        || known.xattrs != entry.xattrs
+                    {
+                        Progress::add(&progress.modified_folders, 1);
+                    }
+                }
+                _ => Progress::add(&progress.added_folders, 1),
+            }
+        }
+        let parent = match (&self.parent, known.map(|known| known.body)) {
+            (Some(tree), Some(EntryBody::Directory { content, .. })) => Some(tree.folder(&content)),
+            _ => None,
+        };
+        let path_length = self.path.len();
+        self.push(WalkItem::Enter(Box::new(entry)), 0)?;
+        Ok(Some(Level {
+            identity: folder.identity().ok(),
+            folder: Some(folder),
+            names,
+            position: 0,
+            path_length,
+            shared_path: None,
+            parent,
+            device: source_device.or((!on_the_way).then_some(stat.device)),
+            drop_if_empty,
+        }))
+    }
+
+    /// A folder that cannot be listed is kept as an entry, so that its owner and mode come back; its content is told as missing.
+    fn keep_unreadable_folder<'a>(
+        &mut self,
+        entry: TreeEntry,
+        error: &SourceError,
+    ) -> Result<Option<Level<'a>>, RunError> {
+        let path = self.path.clone();
+        self.tell_error(&path, error);
+        if error.kind != SourceErrorKind::Vanished && error.kind != SourceErrorKind::ChangedType {
+            self.push(WalkItem::Enter(Box::new(entry)), 0)?;
+            self.push(WalkItem::Leave { drop_if_empty: false }, 0)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether filters and policies let a name other than a folder in.
+    fn is_wanted(&mut self, name: &[u8], stat: &EntryStat) -> bool {
+        let options = &self.options;
+        let refused = options.exclude_hidden && is_hidden(name)
+            || options.honour_nodump && stat.nodump
+            || options.exclude_read_only && stat.kind == EntryKind::File && stat.is_read_only()
+            || options.symlink_policy == SymlinkPolicy::Ignore && stat.kind == EntryKind::Symlink
+            || options.hardlink_policy == HardlinkPolicy::None
+                && stat.kind == EntryKind::File
+                && stat.link_count > 1;
+        if refused {
+            return false;
+        }
+        if stat.kind == EntryKind::File && options.size_limit.is_some_and(|limit| stat.size > limit) {
+            Progress::add(&self.monitor.progress.too_large_files, 1);
+            return false;
+        }
+        if !options.filter.is_empty() && !options.filter.decide(&self.path).is_included() {
+            self.tell_excluded();
+            return false;
+        }
+        true
+    }
+
+    fn visit_entry(
+        &mut self,
+        level: &mut Level<'_>,
+        folder: Arc<SourceDirectory>,
+        name: Vec<u8>,
+        mut stat: EntryStat,
+        known: Option<TreeEntry>,
+    ) -> Result<(), RunError> {
+        let mut follow = false;
+        if stat.kind == EntryKind::Symlink && self.options.symlink_policy == SymlinkPolicy::Follow {
+            match folder.stat_followed(&name) {
+                Ok(target) if target.kind == EntryKind::File => (stat, follow) = (target, true),
+                // Links to folders stay links: following them may never end.
+                Ok(_) => {}
+                Err(error) => {
+                    let path = self.path.clone();
+                    self.tell_error(&path, &error);
+                    return Ok(());
+                }
+            }
+        }
+        let progress = Arc::clone(&self.monitor.progress);
+        if stat.kind == EntryKind::File {
+            Progress::add(&progress.examined_files, 1);
+            Progress::add(&progress.examined_bytes, stat.size);
+        }
+        let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
+        let is_known = known.is_some();
+        if let Some(known) = known
+            && self.is_unchanged(&known, &entry, &stat)
+        {
+            return self.push(WalkItem::Ready(Box::new(known)), 0);
+        }
+        if self.options.honour_exclusion_xattr && !self.options.skip_metadata {
+            let excluded = folder.has_exclusion_xattr(&entry.name, &mut self.xattrs);
+            if stat.kind == EntryKind::File && matches!(excluded, Ok(true)) {
+                self.tell_excluded();
+                return Ok(());
+            }
+        }
+        if stat.kind == EntryKind::File {
+            if stat.link_count > 1 && !follow && !self.linked.insert((stat.device, stat.inode)) {
+                if self.options.hardlink_policy == HardlinkPolicy::First {
+                    return Ok(());
+                }
+                if let Ok(set) = folder.read_xattrs(&entry.name, &mut self.xattrs) {
+                    entry.xattrs = xattr_pairs(set);
+                }
+                Progress::add(
+                    if is_known {
+                        &progress.modified_files
+                    } else {
+                        &progress.added_files
+                    },
+                    1,
+                );
+                return self.push(WalkItem::Link(Box::new(entry)), 0);
+            }
+            let path_length = level.path_length;
+            let folder_path = level
+                .shared_path
+                .get_or_insert_with(|| Arc::from(&self.path[..path_length]))
+                .clone();
+            let size = stat.size;
+            let task = FileTask {
+                folder,
+                folder_path,
+                name: entry.name,
+                stat,
+                known: is_known,
+                follow,
+            };
+            return self.push(WalkItem::File(task), size);
+        }
+        if let EntryBody::Symlink { target } = &mut entry.body {
+            match folder.read_link(&entry.name) {
+                Ok(text) => *target = text,
+                Err(error) => {
+                    let path = self.path.clone();
+                    self.tell_error(&path, &error);
+                    return Ok(());
+                }
+            }
+            Progress::add(
+                if is_known {
+                    &progress.modified_symlinks
+                } else {
+                    &progress.added_symlinks
+                },
+                1,
+            );
+        } else {
+            Progress::add(
+                if is_known {
+                    &progress.modified_files
+                } else {
+                    &progress.added_files
+                },
+                1,
+            );
+        }
+        if !self.options.skip_metadata
+            && let Ok(set) = folder.read_xattrs(&entry.name, &mut self.xattrs)
+        {
+            entry.xattrs = xattr_pairs(set);
+        }
+        self.push(WalkItem::Ready(Box::new(entry)), 0)
+    }
+
+    /// Whether the parent's entry says all there is to say, and its chunks may be used again.
+    fn is_unchanged(&self, known: &TreeEntry, entry: &TreeEntry, stat: &EntryStat) -> bool {
+        let same = match self.options.change_detection {
+            ChangeDetection::Full => is_same(known, entry, stat),
+            ChangeDetection::TimeOnly => {
+                known.mtime == entry.mtime
+                    && std::mem::discriminant(&known.body) == std::mem::discriminant(&entry.body)
+                    && known.no_metadata == entry.no_metadata
+            }
+            ChangeDetection::None => stat.kind != EntryKind::File && is_same(known, entry, stat),
+        };
+        same && match (&known.body, &self.parent) {
+            (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
+            (EntryBody::File { .. }, None) => false,
+            _ => true,
+        }
+    }
+
+    fn push(&mut self, item: WalkItem, bytes: u64) -> Result<(), RunError> {
+        if let WalkItem::File(_) = item {
+            if bytes > BATCH_BYTES_MAX && !self.items.is_empty() {
+                self.flush()?;
+            }
+            self.bytes += bytes;
+        }
+        if let WalkItem::Enter(_) = item {
+            self.folders += 1;
+        }
+        self.items.push(item);
+        if self.items.len() >= BATCH_ENTRIES_MAX
+            || self.bytes >= BATCH_BYTES_MAX
+            || self.folders >= BATCH_FOLDERS_MAX
+        {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RunError> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        let window = self.window.acquire(1)?;
+        self.monitor.progress.set_current(&self.path);
+        let batch = WalkBatch {
+            sequence: self.sequence,
+            items: std::mem::take(&mut self.items),
+            bytes: self.bytes,
+            window,
+        };
+        self.sequence += 1;
+        (self.bytes, self.folders) = (0, 0);
+        self.chunker.send_blocking(batch)
+    }
+
+    fn tell_error(&self, path: &[u8], error: &SourceError) {
+        Progress::add(&self.monitor.progress.files_with_error, 1);
+        let id = match error.kind {
+            SourceErrorKind::Vanished => "FileVanished",
+            SourceErrorKind::ChangedType => "FileChangedType",
+            _ => "FileUnreadable",
+        };
+        self.monitor.tell(Severity::Warning, id, path, error.to_string());
+    }
+
+    fn tell_excluded(&self) {
+        self.monitor
+            .tell(Severity::Verbose, "Excluded", &self.path, "excluded");
+    }
+}
+
+static EMPTY_NODE: std::sync::OnceLock<SourceNode> = std::sync::OnceLock::new();
+
+/// Same inode with the same times: nothing about it changed, for every change of content or metadata moves ctime.
+fn is_same(known: &TreeEntry, entry: &TreeEntry, stat: &EntryStat) -> bool {
+    let same_size = match &known.body {
+        EntryBody::File { size, .. } => *size == stat.size,
+        _ => true,
+    };
+    same_size
+        && std::mem::discriminant(&known.body) == std::mem::discriminant(&entry.body)
+        && known.mtime == entry.mtime
+        && known.ctime == entry.ctime
+        && known.inode == entry.inode
+        && known.device == entry.device
+        && known.no_metadata == entry.no_metadata
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The stages of a restore and the bounds between them. Together they stay below 128 MiB whatever is restored.
+
+use std::sync::Arc;
+
+use duplicati_engine::restore::plan::BATCH_BYTES_MAX;
+
+use super::{context::Context, fetcher, finisher, planner, writer};
+use crate::{inlet::inlet, stage::Worker, supervisor::StagePlan};
+
+/// Opened tree frames that are kept, bytes: the path of a walk goes through few at a time.
+pub const TREE_CACHE_BYTES: u64 = 8 << 20;
+/// Pieces of files gathered before they are read; each is about 80 bytes.
+pub const WINDOW_PIECES_MAX: usize = 100_000;
+/// Memory of the files gathered, bytes.
+pub const WINDOW_FILES_BYTES_MAX: usize = 16 << 20;
+/// Planned reads that wait: small, they only hide the planner's thinking.
+pub const FETCHER_QUEUE_ITEMS: usize = 8;
+/// Requests at a time; each holds up to 2 MiB.
+pub const FETCHERS_MAX: usize = 6;
+/// Fetched batches that wait for a writer, each up to 2 MiB.
+pub const WRITER_QUEUE_ITEMS: usize = 2;
+/// Writers at most; each holds a batch, its plaintext and one open frame, about 6 MiB.
+pub const WRITERS_MAX: usize = 8;
+/// Folder descriptors that each worker keeps.
+pub const FOLDERS_OPEN_MAX: u64 = 64;
+/// Files that are open between two of their pieces.
+pub const FILES_OPEN_MAX: u64 = 192;
+/// First names of hard links that are remembered, bytes. Beyond it, further names become files of their own.
+pub const HARD_LINKS_BYTES_MAX: usize = 24 << 20;
+/// Paths of failed entries that the report lists.
+pub const REPORTED_PATHS_MAX: usize = 1000;
+/// Warnings about metadata that are told; the rest are of lesser severity.
+pub const METADATA_WARNINGS_MAX: u64 = 20;
+
+const _: () = assert!(
+    (FETCHERS_MAX + WRITER_QUEUE_ITEMS) as u64 * BATCH_BYTES_MAX <= 16 << 20,
+    "fetched bytes in flight"
+);
+
+/// All stages of one run.
+pub(super) fn stages(context: &Arc<Context>, writers: usize) -> Vec<StagePlan> {
+    let control = &context.control;
+    let (to_fetcher, fetcher_outlet) = inlet("fetcher", FETCHER_QUEUE_ITEMS, control);
+    let (to_writer, writer_outlet) = inlet("writer", WRITER_QUEUE_ITEMS, control);
+    let (to_finisher, finisher_outlet) = inlet("finisher", 1, control);
+    let runtime = tokio::runtime::Handle::current();
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let writers = if writers == 0 { cores } else { writers }.clamp(1, WRITERS_MAX);
+    let store = &context.tree.frames().repository().store;
+    let fetchers = store.capability().concurrent_requests_max.clamp(1, FETCHERS_MAX);
+
+    let planner = Worker::thread({
+        let (context, runtime, done) = (Arc::clone(context), runtime.clone(), to_finisher.clone());
+        move || planner::run(&context, &runtime, &to_fetcher, done)
+    });
+    let fetcher = (0..fetchers)
+        .map(|_| {
+            Worker::task(fetcher::run(
+                Arc::clone(context),
+                fetcher_outlet.clone(),
+                to_writer.clone(),
+            ))
+        })
+        .collect();
+    drop(to_writer);
+    let writer = (0..writers)
+        .map(|_| {
+            let (context, outlet, done) = (Arc::clone(context), writer_outlet.clone(), to_finisher.clone());
+            Worker::thread(move || writer::run(&context, &outlet, done))
+        })
+        .collect();
+    drop(to_finisher);
+    let finisher = Worker::thread({
+        let context = Arc::clone(context);
+        move || finisher::run(&context, &runtime, &finisher_outlet)
+    });
+    vec![
+        StagePlan {
+            name: "planner",
+            workers: vec![planner],
+        },
+        StagePlan {
+            name: "fetcher",
+            workers: fetcher,
+        },
+        StagePlan {
+            name: "writer",
+            workers: writer,
+        },
+        StagePlan {
+            name: "finisher",
+            workers: vec![finisher],
+        },
+    ]
+}
