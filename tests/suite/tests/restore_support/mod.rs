@@ -37,6 +37,18 @@ pub struct Bench {
 impl Bench {
     pub async fn new(encrypted: bool) -> Self {
         let store = Arc::new(MemoryStore::new());
+        let folder = duplicati_testkit::TestFolder::new().unwrap();
+        let mut bench = Self::with_store(folder, Arc::clone(&store) as Arc<dyn Store>, encrypted).await;
+        bench.store = store;
+        bench
+    }
+
+    /// On another store than one in memory; [`store`](Self::store) means nothing then.
+    pub async fn with_store(
+        folder: duplicati_testkit::TestFolder,
+        store: Arc<dyn Store>,
+        encrypted: bool,
+    ) -> Self {
         let holder = KeyHolder::Passphrase("secret".to_owned().into());
         let options = CreateOptions {
             holder: encrypted.then_some(holder),
@@ -44,12 +56,10 @@ impl Bench {
             label: String::new(),
             created: String::new(),
         };
-        let repository = Repository::create(Arc::clone(&store) as Arc<dyn Store>, options)
-            .await
-            .unwrap();
+        let repository = Repository::create(store, options).await.unwrap();
         Self {
-            folder: duplicati_testkit::TestFolder::new().unwrap(),
-            store,
+            folder,
+            store: Arc::default(),
             repository: Arc::new(repository),
             events: Arc::default(),
             manifest: None,
