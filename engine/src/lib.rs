@@ -7,6 +7,7 @@
 
 pub mod chunking;
 pub mod clock;
+pub mod compaction;
 pub mod compression;
 pub mod crypto;
 pub mod format;

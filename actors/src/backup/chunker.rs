@@ -19,6 +19,7 @@ use duplicati_engine::{
     repository::Repository,
     source::{
         AdvisoryLocking, EntryKind, EntryStat, SourceError, SourceErrorKind, display_path,
+        exclusion::is_excluded_by,
         owner::OwnerNames,
         sparse::data_extents,
         xattr::{XattrBuffer, XattrSet, read_open_xattrs},
@@ -60,6 +61,8 @@ pub struct Chunker {
     pub locking: AdvisoryLocking,
     /// Store no metadata.
     pub skip_metadata: bool,
+    /// Leave out files marked by an extended attribute.
+    pub honour_exclusion_xattr: bool,
     /// For standard input, which has no times of its own.
     pub clock: Arc<dyn Clock>,
     /// The run.
@@ -163,11 +166,19 @@ impl Chunker {
                 return Ok(None);
             }
         };
-        Progress::add(&progress.opened_files, 1);
         let xattrs = if self.skip_metadata {
             Vec::new()
         } else {
             match read_open_xattrs(&file.file, &mut scratch.xattrs) {
+                Ok(set) if self.honour_exclusion_xattr && is_excluded_by(&set) => {
+                    self.monitor.tell(
+                        Severity::Verbose,
+                        "Excluded",
+                        &join(&task.folder_path, &task.name),
+                        "excluded",
+                    );
+                    return Ok(None);
+                }
                 Ok(set) => self.sorted_xattrs(set, &task),
                 Err(error) => {
                     let path = join(&task.folder_path, &task.name);
@@ -194,6 +205,7 @@ impl Chunker {
                 return Ok(None);
             }
         };
+        Progress::add(&progress.opened_files, 1);
         Progress::add(&progress.opened_bytes, content.size);
         if content.size != file.stat.size {
             let message = format!(

@@ -423,6 +423,7 @@ async fn run_stages(
                         AdvisoryLocking::Ignore
                     },
                     skip_metadata: options.skip_metadata,
+                    honour_exclusion_xattr: options.honour_exclusion_xattr,
                     clock: Arc::clone(clock),
                     control: control.clone(),
                     monitor: monitor.clone(),

@@ -495,13 +495,6 @@ impl Walker {
         {
             return self.push(WalkItem::Ready(Box::new(known)), 0);
         }
-        if self.options.honour_exclusion_xattr && !self.options.skip_metadata {
-            let excluded = folder.has_exclusion_xattr(&entry.name, &mut self.xattrs);
-            if stat.kind == EntryKind::File && matches!(excluded, Ok(true)) {
-                self.tell_excluded();
-                return Ok(());
-            }
-        }
         if stat.kind == EntryKind::File {
             if stat.link_count > 1 && !follow && !self.linked.insert((stat.device, stat.inode)) {
                 if self.options.hardlink_policy == HardlinkPolicy::First {

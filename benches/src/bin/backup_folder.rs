@@ -24,7 +24,10 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: backup_folder SOURCE TARGET [AVERAGE_CHUNK_KIB [LEVEL [PACK_MIB]]]");
     };
     let number = |place: usize, default: u64| {
-        rest.get(place).and_then(|text| text.to_str()).and_then(|text| text.parse().ok()).unwrap_or(default)
+        rest.get(place)
+            .and_then(|text| text.to_str())
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
     };
     let passphrase = || "bench".to_owned().into();
     let store = duplicati_backends::open(&StoreAddress::local(PathBuf::from(target)))?;
@@ -50,10 +53,21 @@ async fn main() -> anyhow::Result<()> {
         ..BackupOptions::default()
     };
     let begin = SystemClock.monotonic();
-    let report =
-        run_backup(repository, local, options, Arc::new(SystemClock), Monitor::silent(), RunControl::new()).await?;
+    let report = run_backup(
+        repository,
+        local,
+        options,
+        Arc::new(SystemClock),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await?;
     let seconds = (SystemClock.monotonic() - begin).as_secs_f64();
-    println!("{:.2} s, {:.1} MB/s", seconds, report.progress.examined_bytes as f64 / 1e6 / seconds);
+    println!(
+        "{:.2} s, {:.1} MB/s",
+        seconds,
+        report.progress.examined_bytes as f64 / 1e6 / seconds
+    );
     println!("{}", serde_json::to_string(&report.progress)?);
     Ok(())
 }

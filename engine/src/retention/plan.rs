@@ -214,9 +214,9 @@ mod tests {
 
     /// Snapshots by age in days, newest first; a negative sign would be the future, `false` is partial.
     fn kept(ages: &[(i64, bool)], policy: &RetentionPolicy, options: RetentionOptions) -> Vec<i64> {
-        let snapshots: Vec<_> = ages.iter().enumerate();
-        let snapshots: Vec<_> = snapshots
-            .into_iter()
+        let snapshots: Vec<_> = ages
+            .iter()
+            .enumerate()
             .map(|(index, &(age, complete))| SnapshotForRetention {
                 index,
                 time_unix_seconds: NOW - age * DAY,
