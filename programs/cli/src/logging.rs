@@ -335,6 +335,8 @@ impl Log {
 impl EventSink for Log {
     fn event(&self, event: Event) {
         let level = match event.severity {
+            // What a dry run would do is told at its own level.
+            Severity::Information | Severity::Verbose if event.id.starts_with("Would") => Level::DryRun,
             Severity::Verbose => Level::Verbose,
             Severity::Information => Level::Information,
             Severity::Warning => Level::Warning,

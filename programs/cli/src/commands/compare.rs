@@ -9,7 +9,10 @@ use duplicati_engine::format::{
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
 
-use super::matching::{VersionWalk, file_size};
+use super::{
+    matching::{VersionWalk, file_size},
+    path_choice::PathChoice,
+};
 use crate::{
     connection::Target,
     failure::{Outcome, failed, wrong_arguments},
@@ -76,7 +79,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     }
     let trees = connection.trees(invocation).await?;
     let pair = [base, compared];
-    let mut walk = VersionWalk::begin(invocation, &trees, &pair, invocation.source_filter()?)
+    let mut walk = VersionWalk::begin(invocation, &trees, &pair, PathChoice::new(invocation, &[])?)
         .await?
         .skipping_equal();
     let mut found = [Found::default(), Found::default(), Found::default()];

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `list` and `find`: versions without a filter, paths with one. `find` looks into all versions, `list` into the newest.
 
-use std::ffi::OsString;
-
 use duplicati_actors::events::ProgressSnapshot;
-use duplicati_engine::{
-    format::{path_text::PathText, tree::TreeEntry},
-    source::filter::{RuleKind, SourceFilter},
-};
+use duplicati_engine::format::{path_text::PathText, tree::TreeEntry};
 use duplicati_programs_common::ExitCode;
 use jiff::Timestamp;
 
 use super::{
     list_filesets,
     matching::{VersionWalk, file_size},
+    path_choice::PathChoice,
 };
 use crate::{
     connection::{Connection, Target},
-    failure::{Outcome, wrong_arguments},
+    failure::Outcome,
     invocation::Invocation,
     output::{
         json::{EntryLine, entry_word},
@@ -45,8 +41,8 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
             .and_then(|text| versions::named(invocation, &all, text)),
         _ => None,
     };
-    let (chosen, filter) = match as_version {
-        Some(version) => (vec![version?], invocation.source_filter()?),
+    let (chosen, choice) = match as_version {
+        Some(version) => (vec![version?], PathChoice::new(invocation, &[])?),
         None => {
             let otherwise = if invocation.spec.name == "find" {
                 Otherwise::All
@@ -55,17 +51,17 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
             };
             (
                 versions::choose(invocation, &all, otherwise)?,
-                filter_of_arguments(invocation, arguments)?,
+                PathChoice::new(invocation, arguments)?,
             )
         }
     };
-    let found = print(invocation, &connection, &chosen, &filter).await?;
-    let may_widen = found == 0 && !chooses_version && chosen.len() < all.len() && !filter.is_empty();
+    let found = print(invocation, &connection, &chosen, &choice).await?;
+    let may_widen = found == 0 && !chooses_version && chosen.len() < all.len() && !choice.takes_everything();
     let found = if may_widen {
         invocation
             .console
             .row("No file matched, looking in all versions")?;
-        print(invocation, &connection, &all, &filter).await?
+        print(invocation, &connection, &all, &choice).await?
     } else {
         found
     };
@@ -85,49 +81,15 @@ pub fn finish(invocation: &Invocation, connection: &Connection, found: u64) -> O
     )
 }
 
-/// The filter that arguments and options make. A bare name means any path that ends with it.
-pub fn filter_of_arguments(invocation: &Invocation, arguments: &[OsString]) -> Outcome<SourceFilter> {
-    let mut texts = Vec::new();
-    for argument in arguments {
-        let text = argument.to_str().ok_or_else(|| {
-            wrong_arguments("an argument is not valid UTF-8; write a ? for each byte that is not")
-        })?;
-        texts.extend(expressions(text));
-    }
-    let given = invocation.options.filters().iter().map(|rule| {
-        let kind = if rule.include {
-            RuleKind::Include
-        } else {
-            RuleKind::Exclude
-        };
-        (kind, rule.expression.as_str())
-    });
-    // Excludes must be seen before the arguments that include.
-    let rules = given.chain(texts.iter().map(|text| (RuleKind::Include, text.as_str())));
-    invocation.filter_of(rules)
-}
-
-/// What an argument means as filter expressions.
-fn expressions(argument: &str) -> Vec<String> {
-    let is_bare = !argument.contains(['/', '*', '?', '[', '{']) && !argument.starts_with('@');
-    if is_bare {
-        return vec![format!("*/{argument}"), format!("*/{argument}/")];
-    }
-    if argument.ends_with('/') && !argument.contains(['*', '?', '[', '{']) {
-        return vec![argument.to_owned(), format!("{argument}*")];
-    }
-    vec![argument.to_owned()]
-}
-
 /// Prints the matching paths of one or several versions and returns their number.
 pub async fn print(
     invocation: &Invocation,
     connection: &Connection,
     versions: &[Version],
-    filter: &SourceFilter,
+    choice: &PathChoice,
 ) -> Outcome<u64> {
     let trees = connection.trees(invocation).await?;
-    let mut walk = VersionWalk::begin(invocation, &trees, versions, filter.clone()).await?;
+    let mut walk = VersionWalk::begin(invocation, &trees, versions, choice.clone()).await?;
     if let [version] = versions {
         let time = text::local_time(version.time);
         invocation
@@ -195,18 +157,5 @@ fn entry_line(version: &Version, path: &[u8], entry: &TreeEntry) -> EntryLine {
         modified: modified
             .filter(|_| !entry.no_metadata)
             .map(|time| time.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bare_names_mean_any_folder_and_folders_mean_their_content() {
-        assert_eq!(expressions("x.txt"), ["*/x.txt", "*/x.txt/"]);
-        assert_eq!(expressions("/a/b/"), ["/a/b/", "/a/b/*"]);
-        assert_eq!(expressions("@x.txt"), ["@x.txt"]);
-        assert_eq!(expressions("*.txt"), ["*.txt"]);
     }
 }

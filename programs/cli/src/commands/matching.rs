@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 
 use duplicati_engine::{
     format::tree::{EntryBody, TreeEntry},
+    restore::Selection,
     snapshot::{TreeReader, TreeWalk, WalkStep},
-    source::filter::SourceFilter,
 };
 
+use super::path_choice::PathChoice;
 use crate::{failure::Outcome, invocation::Invocation, versions::Version};
 
 /// One path, and what each version has there.
@@ -22,23 +23,23 @@ pub struct MatchedPath {
 /// Walks versions side by side.
 pub struct VersionWalk<'a> {
     invocation: &'a Invocation,
-    filter: SourceFilter,
+    choice: PathChoice,
     /// Whether folders that are the same in all versions are passed over.
     skips_equal: bool,
     walks: Vec<(TreeWalk, Option<TreeEntry>)>,
 }
 
 impl<'a> VersionWalk<'a> {
-    /// Begins to walk what the filter includes; an empty filter includes everything.
+    /// Begins to walk what is chosen.
     pub async fn begin(
         invocation: &'a Invocation,
         trees: &TreeReader,
         versions: &[Version],
-        filter: SourceFilter,
+        choice: PathChoice,
     ) -> Outcome<Self> {
         let mut walk = Self {
             invocation,
-            filter,
+            choice,
             skips_equal: false,
             walks: versions
                 .iter()
@@ -95,8 +96,10 @@ impl<'a> VersionWalk<'a> {
         *waiting = loop {
             match walk.next().await {
                 Ok(Some(WalkStep::Entry(entry))) => {
-                    if is_included(&self.filter, walk.path(), &entry) {
-                        break Some(entry);
+                    match self.choice.select(&absolute(walk.path(), &entry)) {
+                        Selection::Take => break Some(entry),
+                        Selection::Below => {}
+                        Selection::Leave => walk.skip(),
                     }
                 }
                 Ok(Some(WalkStep::Leave(_))) => {}
@@ -139,17 +142,15 @@ pub fn file_size(entry: &TreeEntry) -> Option<u64> {
     }
 }
 
-fn is_included(filter: &SourceFilter, path: &[u8], entry: &TreeEntry) -> bool {
-    if filter.is_empty() {
-        return true;
-    }
+/// The path as filters see it.
+fn absolute(path: &[u8], entry: &TreeEntry) -> Vec<u8> {
     let mut absolute = Vec::with_capacity(path.len() + 2);
     absolute.push(b'/');
     absolute.extend_from_slice(path);
     if is_folder(entry) {
         absolute.push(b'/');
     }
-    filter.decide(&absolute).is_included()
+    absolute
 }
 
 /// The order of a walk: a folder's content comes directly after it, so `/` is less than any other byte.

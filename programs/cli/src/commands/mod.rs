@@ -18,6 +18,8 @@ mod list_file_versions;
 mod list_filesets;
 mod list_folder_content;
 mod matching;
+mod path_choice;
+mod restore;
 mod search_entries;
 mod system_info;
 mod test_filters;
@@ -53,6 +55,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("example", Handler::Direct(example::run)),
     ("changelog", Handler::Direct(changelog::run)),
     ("backup", running!(backup)),
+    ("restore", running!(restore)),
     ("find", running!(list)),
     ("list", running!(list)),
     ("list-filesets", running!(list_filesets)),
@@ -82,7 +85,19 @@ mod tests {
     use super::*;
 
     /// Commands of the table that this version does not carry out.
-    const NOT_AVAILABLE: &[&str] = &["sync", "set-locks", "read-lock-info", "send-mail"];
+    const NOT_AVAILABLE: &[&str] = &[
+        "compact",
+        "test",
+        "sync",
+        "affected",
+        "repair",
+        "purge",
+        "list-broken-files",
+        "purge-broken-files",
+        "set-locks",
+        "read-lock-info",
+        "send-mail",
+    ];
 
     #[test]
     fn every_command_of_the_table_has_a_handler_or_is_known_to_have_none() {

@@ -3,7 +3,7 @@
 
 use duplicati_programs_common::ExitCode;
 
-use super::list;
+use super::{list, path_choice::PathChoice};
 use crate::{
     connection::Target,
     failure::Outcome,
@@ -15,7 +15,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let connection = Target::of(invocation)?.open_to_read(invocation).await?;
     let all = versions::list(invocation, &connection.repository).await?;
     let chosen = versions::choose(invocation, &all, Otherwise::All)?;
-    let filter = list::filter_of_arguments(invocation, invocation.arguments_from(1))?;
-    let found = list::print(invocation, &connection, &chosen, &filter).await?;
+    let choice = PathChoice::new(invocation, invocation.arguments_from(1))?;
+    let found = list::print(invocation, &connection, &chosen, &choice).await?;
     list::finish(invocation, &connection, found)
 }
