@@ -3,6 +3,8 @@
 //!
 //! `tests/run` makes the reader's Python environment; without it these tests fail, so that they are never skipped by accident.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
