@@ -404,9 +404,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // The caches stay whole whatever panics: each change is one call.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-<<<<<<< HEAD
-=======
 
 #[cfg(test)]
 mod tests;
->>>>>>> main
