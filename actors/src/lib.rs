@@ -8,10 +8,12 @@
 pub mod backup;
 pub mod buffers;
 pub mod byte_budget;
+pub mod compact;
 pub mod control;
 pub mod error;
 pub mod events;
 pub mod inlet;
+pub mod inventory;
 pub mod metrics;
 pub mod restore;
 pub mod stage;

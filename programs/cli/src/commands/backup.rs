@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use duplicati_actors::backup::{BackupReport, run_backup};
+use duplicati_actors::{
+    backup::{BackupReport, run_backup},
+    events::{Monitor, Progress},
+};
 use duplicati_engine::retention::RetentionPolicy;
 use duplicati_programs_common::ExitCode;
 
@@ -28,6 +31,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
     let monitor = invocation.monitor();
+    if !invocation.options.bool("disable-file-scanner") {
+        expect_as_last_time(&connection, &monitor);
+    }
     let display = ProgressDisplay::start(&invocation.console, &monitor, Work::Backup);
     let outcome = run_backup(
         Arc::clone(&connection.repository),
@@ -50,6 +56,22 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .with("SnapshotId", report.snapshot.map(|id| id.to_string()))
         .partial(report.partial)
         .finish(invocation, Some(&connection), &report.progress, code)
+}
+
+/// Takes the size of the last backup for that of this one, so that a share of progress can be shown without walking everything twice.
+fn expect_as_last_time(connection: &Connection, monitor: &Monitor) {
+    const RUNS_LOOKED_AT: u32 = 20;
+    let Ok(Ok(runs)) = connection.local().map(|local| local.runs(RUNS_LOOKED_AT)) else {
+        return;
+    };
+    let last = runs.iter().find(|run| run.operation == "Backup");
+    let Some(detail) = last.and_then(|run| serde_json::from_str::<serde_json::Value>(&run.detail).ok())
+    else {
+        return;
+    };
+    let number = |key: &str| detail.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    Progress::add(&monitor.progress.expected_files, number("ExaminedFiles"));
+    Progress::add(&monitor.progress.expected_bytes, number("SizeOfExaminedFiles"));
 }
 
 /// What follows a complete backup. A backup that was stopped early is over at once.
