@@ -142,7 +142,7 @@ pub async fn run_compact(
         let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
         Some(OwnSession::begin(&repository, &options.host, &options.program, machine, clock.as_ref()).await?)
     };
-    let outcome = compact(&repository, local.as_deref_mut(), &options, clock.as_ref(), &monitor, &control, own.as_ref()).await;
+    let outcome = compact(&repository, local, &options, clock.as_ref(), &monitor, &control, own.as_ref()).await;
     // Whatever happened, what this run wrote is indexed or waste by now, and it will write nothing more.
     if let Some(own) = own {
         let ended = own.end(&repository).await;
