@@ -19,14 +19,14 @@ use duplicati_engine::{
 use duplicati_testkit::{Fault, FaultyStore, When};
 use maintenance::*;
 
-type Outcome<'a> = Pin<Box<dyn Future<Output = Result<(), RunError>> + 'a>>;
+type Outcome = Pin<Box<dyn Future<Output = Result<(), RunError>>>>;
 
 /// Runs `operation` once for each storage operation and kind of crash.
 async fn crash_everywhere(
-    place: &Workplace,
+    place: &Arc<Workplace>,
     base: &MemoryStore,
     keeps: &[SnapshotId],
-    operation: impl for<'a> Fn(&'a Arc<Repository>, &'a str) -> Outcome<'a>,
+    operation: impl Fn(Arc<Workplace>, Arc<Repository>, String) -> Outcome,
 ) {
     let expected = {
         let repository = open(copy(base).await, None).await;
@@ -43,7 +43,7 @@ async fn crash_everywhere(
             let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, None).await;
             faulty.add(When::number(faulty.calls() + number), fault);
             let database = format!("crash-{number}-{fault:?}");
-            let outcome = operation(&repository, &database).await;
+            let outcome = operation(Arc::clone(place), Arc::clone(&repository), database.clone()).await;
             let context = format!("operation {number}, {fault:?}: {outcome:?}");
             if !faulty.is_crashed() {
                 outcome.unwrap();
@@ -57,7 +57,7 @@ async fn crash_everywhere(
             }
             let report = check(&repository).await;
             assert!(report.is_clean(), "{context}: {:?}", report.findings);
-            operation(&repository, &database).await.expect(&context);
+            operation(Arc::clone(place), Arc::clone(&repository), database.clone()).await.expect(&context);
             let after = contents(&repository).await;
             for (id, files) in &expected {
                 assert_eq!(after.get(id), Some(files), "second run, {context}");
@@ -94,25 +94,25 @@ async fn delete(repository: &Arc<Repository>, ids: Vec<SnapshotId>) -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_during_backup_loses_nothing() {
-    let place = Workplace::new();
+    let place = Arc::new(Workplace::new());
     let (store, ids) = base(&place).await;
     place.write("new", &noise(77, 100_000));
-    crash_everywhere(&place, &store, &ids, |repository, database| {
-        Box::pin(async { place.back_up(repository, database).await.map(drop) })
+    crash_everywhere(&place, &store, &ids, |place, repository, database| {
+        Box::pin(async move { place.back_up(&repository, &database).await.map(drop) })
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_during_compaction_loses_nothing() {
-    let place = Workplace::new();
+    let place = Arc::new(Workplace::new());
     let (store, ids) = base(&place).await;
     let repository = open(Arc::clone(&store) as Arc<dyn Store>, None).await;
     delete(&repository, ids[..2].to_vec()).await.unwrap();
-    crash_everywhere(&place, &store, &ids[2..], |repository, database| {
-        Box::pin(async {
-            let mut local = place.local(repository, database);
-            compact(repository, Some(&mut local), compact_options()).await.map(drop)
+    crash_everywhere(&place, &store, &ids[2..], |place, repository, database| {
+        Box::pin(async move {
+            let mut local = place.local(&repository, &database);
+            compact(&repository, Some(&mut local), compact_options()).await.map(drop)
         })
     })
     .await;
@@ -120,14 +120,14 @@ async fn a_crash_during_compaction_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_during_deletion_loses_nothing_else() {
-    let place = Workplace::new();
+    let place = Arc::new(Workplace::new());
     let (store, ids) = base(&place).await;
-    crash_everywhere(&place, &store, &ids[2..], |repository, database| {
+    crash_everywhere(&place, &store, &ids[2..], |place, repository, database| {
         let ids = ids[..2].to_vec();
         Box::pin(async move {
-            delete(repository, ids).await?;
-            let mut local = place.local(repository, database);
-            compact(repository, Some(&mut local), compact_options()).await.map(drop)
+            delete(&repository, ids).await?;
+            let mut local = place.local(&repository, &database);
+            compact(&repository, Some(&mut local), compact_options()).await.map(drop)
         })
     })
     .await;
@@ -135,7 +135,7 @@ async fn a_crash_during_deletion_loses_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_during_repair_makes_nothing_worse() {
-    let place = Workplace::new();
+    let place = Arc::new(Workplace::new());
     let (store, ids) = base(&place).await;
     let expected = contents(&open(Arc::clone(&store) as Arc<dyn Store>, None).await).await;
     // One segment is gone and one is damaged.
