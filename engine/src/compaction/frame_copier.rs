@@ -82,9 +82,7 @@ pub async fn pack_key(repository: &Repository, pack: &PackDescription) -> Result
         .as_ref()
         .try_into()
         .map_err(|_| crate::crypto::CryptoError::NotAge("the payload is missing"))
-        .and_then(|nonce| {
-            age_file::open_header(&pack.age_header, nonce, &repository.data.identities())
-        })
+        .and_then(|nonce| age_file::open_header(&pack.age_header, nonce, &repository.data.identities()))
         .map_err(|error| RepositoryError::object(&name, repository.store.location(), error))?;
     Ok(PackKey(Some(key)))
 }

@@ -278,7 +278,12 @@ mod tests {
 
     #[test]
     fn packs_without_needed_chunks_go_and_wasteful_ones_are_rewritten() {
-        let packs = [pack(1, 100, 0), pack(2, 100, 74), pack(3, 100, 75), pack(4, 100, 100)];
+        let packs = [
+            pack(1, 100, 0),
+            pack(2, 100, 74),
+            pack(3, 100, 75),
+            pack(4, 100, 100),
+        ];
         assert_eq!(
             verdicts(&packs),
             [(1, PackVerdict::DeleteUnneeded), (2, PackVerdict::RewriteWaste)]
@@ -293,7 +298,9 @@ mod tests {
         packs.push(tree);
         assert_eq!(verdicts(&packs), []);
         packs.push(pack(4, 19, 100));
-        let expected: Vec<_> = (1..=4).map(|number| (number, PackVerdict::RewriteSmall)).collect();
+        let expected: Vec<_> = (1..=4)
+            .map(|number| (number, PackVerdict::RewriteSmall))
+            .collect();
         assert_eq!(verdicts(&packs), expected);
     }
 

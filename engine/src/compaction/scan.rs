@@ -151,12 +151,10 @@ impl TreeScan {
                 };
                 for (id, role) in &items {
                     let piece = place_in(frames.index(), id).and_then(|range| content.get(range));
-                    let result = frames
-                        .check(PackClass::Tree, id, frame, piece)
-                        .and_then(|()| {
-                            self.read(id, *role, piece.unwrap_or_default(), each)
-                                .map_err(|error| problem(frames, id, error))
-                        });
+                    let result = frames.check(PackClass::Tree, id, frame, piece).and_then(|()| {
+                        self.read(id, *role, piece.unwrap_or_default(), each)
+                            .map_err(|error| problem(frames, id, error))
+                    });
                     if let Err(error) = result {
                         each(Referenced::Unreadable(id, error));
                     }

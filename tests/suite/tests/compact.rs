@@ -12,10 +12,7 @@ use duplicati_actors::{
 };
 use duplicati_engine::{
     crypto::secret::random_id,
-    format::{
-        manifest::encode_json,
-        session::Session,
-    },
+    format::{manifest::encode_json, session::Session},
     id::SnapshotId,
     repository::Repository,
     storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
@@ -23,14 +20,27 @@ use duplicati_engine::{
 use maintenance::*;
 
 fn count(store: &MemoryStore, kind: ObjectKind) -> usize {
-    store.inventory().iter().filter(|info| info.name.kind() == kind).count()
+    store
+        .inventory()
+        .iter()
+        .filter(|info| info.name.kind() == kind)
+        .count()
 }
 
 async fn delete(repository: &Arc<Repository>, ids: &[SnapshotId]) {
-    let options = DeleteOptions { snapshots: ids.to_vec(), dry_run: false };
-    run_delete(Arc::clone(repository), options, clock(), Monitor::silent(), RunControl::new())
-        .await
-        .unwrap();
+    let options = DeleteOptions {
+        snapshots: ids.to_vec(),
+        dry_run: false,
+    };
+    run_delete(
+        Arc::clone(repository),
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .unwrap();
 }
 
 async fn put_session(repository: &Repository, started: &str) -> SnapshotId {
@@ -44,7 +54,10 @@ async fn put_session(repository: &Repository, started: &str) -> SnapshotId {
         machine: "another".to_owned(),
     };
     let name = ObjectName::of(ObjectKind::Session, id.0);
-    repository.put_object(&name, &repository.index, &encode_json(&session)).await.unwrap();
+    repository
+        .put_object(&name, &repository.index, &encode_json(&session))
+        .await
+        .unwrap();
     id
 }
 
@@ -68,18 +81,26 @@ async fn deleted_snapshots_give_their_room_back_and_the_others_restore_exactly()
         options.dry_run = true;
         let dry = compact(&repository, Some(&mut local), options).await.unwrap();
         assert!(dry.plan.removed_bytes > 0 && bytes(&store) == before);
-        let report = compact(&repository, Some(&mut local), compact_options()).await.unwrap();
+        let report = compact(&repository, Some(&mut local), compact_options())
+            .await
+            .unwrap();
         assert!(report.is_finished() && report.deleted_packs > 0, "{report:?}");
         assert!(report.spared_packs.is_empty() && report.damaged.is_empty());
         assert!(bytes(&store) + 150_000 < before, "{} of {before}", bytes(&store));
         assert_eq!(contents(&repository).await, expected);
         let report = verify_all(&repository, None).await;
-        assert!(report.is_clean() && report.waste.is_empty(), "{:?}", report.findings);
+        assert!(
+            report.is_clean() && report.waste.is_empty(),
+            "{:?}",
+            report.findings
+        );
         for kind in [ObjectKind::Session, ObjectKind::Plan] {
             assert_eq!(count(&store, kind), 0);
         }
         assert_eq!(count(&store, ObjectKind::Snapshot), 1);
-        let again = compact(&repository, Some(&mut local), compact_options()).await.unwrap();
+        let again = compact(&repository, Some(&mut local), compact_options())
+            .await
+            .unwrap();
         assert!(again.plan.is_empty(), "{:?}", again.plan);
         place.write("later", &noise(99, 50_000));
         place.back_up(&repository, "a").await.unwrap();
@@ -99,13 +120,20 @@ async fn deletion_waits_for_a_young_session_of_another_machine_and_a_later_run_f
     let session = put_session(&repository, &now).await;
     let packs = count(&store, ObjectKind::Pack);
     let mut local = place.local(&repository, "a");
-    let first = compact(&repository, Some(&mut local), compact_options()).await.unwrap();
+    let first = compact(&repository, Some(&mut local), compact_options())
+        .await
+        .unwrap();
     assert_eq!(first.waiting_for.len(), 1);
     assert_eq!(first.waiting_for[0].id, session);
     assert!(count(&store, ObjectKind::Pack) >= packs && count(&store, ObjectKind::Plan) == 1);
     assert_eq!(contents(&repository).await, expected);
-    store.delete(&ObjectName::of(ObjectKind::Session, session.0)).await.unwrap();
-    let second = compact(&repository, Some(&mut local), compact_options()).await.unwrap();
+    store
+        .delete(&ObjectName::of(ObjectKind::Session, session.0))
+        .await
+        .unwrap();
+    let second = compact(&repository, Some(&mut local), compact_options())
+        .await
+        .unwrap();
     assert!(second.is_finished() && second.finished_plans == 1, "{second:?}");
     assert_eq!(count(&store, ObjectKind::Plan), 0);
     assert_eq!(contents(&repository).await, expected);
@@ -122,7 +150,9 @@ async fn an_old_session_is_fenced_and_cannot_commit_afterwards() {
     let session = put_session(&repository, "2001-01-01T00:00:00Z").await;
     let report = compact(&repository, None, compact_options()).await.unwrap();
     assert!(report.is_finished() && report.fenced_sessions == 1);
-    let late = repository.put_object(&session.into(), &repository.data, b"{}").await;
+    let late = repository
+        .put_object(&session.into(), &repository.data, b"{}")
+        .await;
     assert!(late.unwrap_err().to_string().contains("exists"));
 }
 
@@ -134,7 +164,9 @@ async fn nothing_is_deleted_when_a_snapshot_cannot_be_read() {
     let ids = place.history(&repository, "a").await;
     delete(&repository, &ids[..1]).await;
     let name = ObjectName::from(ids[1]);
-    store.damage(&name, |content| content.map(|content| content.slice(..content.len() / 2)));
+    store.damage(&name, |content| {
+        content.map(|content| content.slice(..content.len() / 2))
+    });
     let packs = count(&store, ObjectKind::Pack);
     let error = compact(&repository, None, compact_options()).await.unwrap_err();
     assert!(error.to_string().contains(&ids[1].to_string()), "{error}");

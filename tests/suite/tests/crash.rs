@@ -57,17 +57,25 @@ async fn crash_everywhere(
             }
             let report = check(&repository).await;
             assert!(report.is_clean(), "{context}: {:?}", report.findings);
-            operation(Arc::clone(place), Arc::clone(&repository), database.clone()).await.expect(&context);
+            operation(Arc::clone(place), Arc::clone(&repository), database.clone())
+                .await
+                .expect(&context);
             let after = contents(&repository).await;
             for (id, files) in &expected {
                 assert_eq!(after.get(id), Some(files), "second run, {context}");
             }
             let mut local = place.local(&repository, &database);
-            let report = compact(&repository, Some(&mut local), compact_options()).await.expect(&context);
+            let report = compact(&repository, Some(&mut local), compact_options())
+                .await
+                .expect(&context);
             assert!(report.is_finished(), "{context}: {report:?}");
             let report = verify_all(&repository, None).await;
             assert!(report.is_clean(), "{context}: {:?}", report.findings);
-            let left = store.inventory().into_iter().filter(|info| info.name.kind() == ObjectKind::Plan).count();
+            let left = store
+                .inventory()
+                .into_iter()
+                .filter(|info| info.name.kind() == ObjectKind::Plan)
+                .count();
             assert_eq!(left, 0, "{context}");
         }
         if finished {
@@ -86,10 +94,19 @@ async fn base(place: &Workplace) -> (Arc<MemoryStore>, Vec<SnapshotId>) {
 }
 
 async fn delete(repository: &Arc<Repository>, ids: Vec<SnapshotId>) -> Result<(), RunError> {
-    let options = DeleteOptions { snapshots: ids, dry_run: false };
-    run_delete(Arc::clone(repository), options, clock(), Monitor::silent(), RunControl::new())
-        .await
-        .map(drop)
+    let options = DeleteOptions {
+        snapshots: ids,
+        dry_run: false,
+    };
+    run_delete(
+        Arc::clone(repository),
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +129,9 @@ async fn a_crash_during_compaction_loses_nothing() {
     crash_everywhere(&place, &store, &ids[2..], |place, repository, database| {
         Box::pin(async move {
             let mut local = place.local(&repository, &database);
-            compact(&repository, Some(&mut local), compact_options()).await.map(drop)
+            compact(&repository, Some(&mut local), compact_options())
+                .await
+                .map(drop)
         })
     })
     .await;
@@ -127,7 +146,9 @@ async fn a_crash_during_deletion_loses_nothing_else() {
         Box::pin(async move {
             delete(&repository, ids).await?;
             let mut local = place.local(&repository, &database);
-            compact(&repository, Some(&mut local), compact_options()).await.map(drop)
+            compact(&repository, Some(&mut local), compact_options())
+                .await
+                .map(drop)
         })
     })
     .await;
@@ -145,7 +166,9 @@ async fn a_crash_during_repair_makes_nothing_worse() {
         .filter(|info| info.name.kind() == ObjectKind::IndexSegment)
         .collect();
     store.damage(&segments[0].name, |_| None);
-    store.damage(&segments[1].name, |content| content.map(|content| content.slice(..20)));
+    store.damage(&segments[1].name, |content| {
+        content.map(|content| content.slice(..20))
+    });
     let mut number = 0;
     loop {
         let copied = copy(&store).await;
@@ -155,7 +178,11 @@ async fn a_crash_during_repair_makes_nothing_worse() {
         let outcome = repair(&repository, None).await.map(drop);
         let repository = open(Arc::clone(&copied) as Arc<dyn Store>, None).await;
         let report = repair(&repository, None).await.unwrap();
-        assert!(report.remaining.is_clean(), "operation {number}, {outcome:?}: {:?}", report.remaining.findings);
+        assert!(
+            report.remaining.is_clean(),
+            "operation {number}, {outcome:?}: {:?}",
+            report.remaining.findings
+        );
         assert_eq!(contents(&repository).await, expected, "operation {number}");
         if !faulty.is_crashed() {
             break;

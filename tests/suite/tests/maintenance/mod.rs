@@ -54,9 +54,19 @@ impl Workplace {
         LocalState::open(&self.database(name), repository.config.repository_id).unwrap()
     }
 
-    pub async fn back_up(&self, repository: &Arc<Repository>, database: &str) -> Result<BackupReport, RunError> {
+    pub async fn back_up(
+        &self,
+        repository: &Arc<Repository>,
+        database: &str,
+    ) -> Result<BackupReport, RunError> {
         let options = BackupOptions {
-            sources: vec![self.folder.path().join("source").into_os_string().into_encoded_bytes()],
+            sources: vec![
+                self.folder
+                    .path()
+                    .join("source")
+                    .into_os_string()
+                    .into_encoded_bytes(),
+            ],
             host: "host".to_owned(),
             pack_size_bytes: 64 << 10,
             workers: 1,
@@ -64,7 +74,15 @@ impl Workplace {
             ..BackupOptions::default()
         };
         let local = self.local(repository, database);
-        run_backup(Arc::clone(repository), local, options, clock(), Monitor::silent(), RunControl::new()).await
+        run_backup(
+            Arc::clone(repository),
+            local,
+            options,
+            clock(),
+            Monitor::silent(),
+            RunControl::new(),
+        )
+        .await
     }
 
     /// Three snapshots with files that come, change and go.
@@ -122,14 +140,19 @@ pub async fn open(store: Arc<dyn Store>, passphrase: Option<&str>) -> Arc<Reposi
 pub async fn copy(store: &MemoryStore) -> Arc<MemoryStore> {
     let copy = MemoryStore::new();
     for info in store.inventory() {
-        copy.put(&info.name, store.get(&info.name, None).await.unwrap()).await.unwrap();
+        copy.put(&info.name, store.get(&info.name, None).await.unwrap())
+            .await
+            .unwrap();
     }
     Arc::new(copy)
 }
 
 pub async fn index(repository: &Repository) -> Arc<ChunkIndex> {
     let mut index = ChunkIndex::new();
-    repository.load_index(None, |_, pack| index.add(&pack)).await.unwrap();
+    repository
+        .load_index(None, |_, pack| index.add(&pack))
+        .await
+        .unwrap();
     Arc::new(index)
 }
 
@@ -169,16 +192,33 @@ async fn read(reader: &TreeReader, list: &ChunkList) -> Option<Vec<u8>> {
 
 pub async fn check(repository: &Arc<Repository>) -> VerifyReport {
     let options = CheckOptions { full: true };
-    run_check(Arc::clone(repository), None, options, clock(), Monitor::silent(), RunControl::new())
-        .await
-        .unwrap()
+    run_check(
+        Arc::clone(repository),
+        None,
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .unwrap()
 }
 
 pub async fn verify_all(repository: &Arc<Repository>, local: Option<&mut LocalState>) -> VerifyReport {
-    let options = VerifyOptions { samples: None, full: true };
-    run_verify(Arc::clone(repository), local, options, clock(), Monitor::silent(), RunControl::new())
-        .await
-        .unwrap()
+    let options = VerifyOptions {
+        samples: None,
+        full: true,
+    };
+    run_verify(
+        Arc::clone(repository),
+        local,
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .unwrap()
 }
 
 pub fn compact_options() -> CompactOptions {
@@ -190,7 +230,15 @@ pub async fn compact(
     local: Option<&mut LocalState>,
     options: CompactOptions,
 ) -> Result<CompactReport, RunError> {
-    run_compact(Arc::clone(repository), local, options, clock(), Monitor::silent(), RunControl::new()).await
+    run_compact(
+        Arc::clone(repository),
+        local,
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
 }
 
 pub async fn repair(
@@ -198,5 +246,13 @@ pub async fn repair(
     local: Option<&mut LocalState>,
 ) -> Result<RepairReport, RunError> {
     let options = RepairOptions::default();
-    run_repair(Arc::clone(repository), local, options, clock(), Monitor::silent(), RunControl::new()).await
+    run_repair(
+        Arc::clone(repository),
+        local,
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
 }
