@@ -6,6 +6,7 @@
 mod backup;
 mod backup_options;
 mod changelog;
+mod compact;
 mod compare;
 mod create_report;
 mod delete;
@@ -64,6 +65,7 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("search-entries", running!(search_entries)),
     ("compare", running!(compare)),
     ("delete", running!(delete)),
+    ("compact", running!(compact)),
     ("dump", running!(dump)),
     ("key", running!(key)),
     ("create-report", running!(create_report)),
@@ -86,7 +88,6 @@ mod tests {
 
     /// Commands of the table that this version does not carry out.
     const NOT_AVAILABLE: &[&str] = &[
-        "compact",
         "test",
         "sync",
         "affected",
