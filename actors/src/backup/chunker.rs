@@ -281,10 +281,11 @@ impl Chunker {
         stat: &EntryStat,
         scratch: &mut Scratch,
     ) -> Result<Content, ReadFailure> {
-        if stat.may_have_holes() && stat.size > 0 {
-            if let Some(content) = self.read_sparse(file, stat, scratch)? {
-                return Ok(content);
-            }
+        if stat.may_have_holes()
+            && stat.size > 0
+            && let Some(content) = self.read_sparse(file, stat, scratch)?
+        {
+            return Ok(content);
         }
         let mut content = Content::default();
         self.cut_stream(

@@ -419,8 +419,8 @@ impl Planner {
         let Some((open, stat)) = open_existing(folder.as_fd(), name) else {
             return;
         };
-        let is_done = stat.st_mtime as i64 == entry.mtime.seconds
-            && stat.st_mtime_nsec as u64 == u64::from(entry.mtime.nanoseconds)
+        let is_done = stat.st_mtime == entry.mtime.seconds
+            && stat.st_mtime_nsec == u64::from(entry.mtime.nanoseconds)
             && (!self.context.options.restore_permissions || stat.st_mode & 0o7777 == entry.mode);
         if !is_done {
             let context = &self.context;

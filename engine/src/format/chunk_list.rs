@@ -63,7 +63,7 @@ impl ChunkList {
 /// # Errors
 /// When the content is empty or not a multiple of 32 bytes.
 pub fn decode_list_chunk(content: &[u8]) -> Result<Vec<ChunkId>, FormatError> {
-    if content.is_empty() || content.len() % 32 != 0 {
+    if content.is_empty() || !content.len().is_multiple_of(32) {
         return Err(FormatError::damaged(
             "list chunk",
             "its length is not a multiple of 32",

@@ -32,7 +32,9 @@ impl PackDescription {
         out.extend_from_slice(&self.id.0);
         put_varint(out, self.object_size_bytes);
         put_bytes(out, &self.age_header);
-        self.footer.encode(out);
+        let mut footer = Vec::new();
+        self.footer.encode(&mut footer);
+        put_bytes(out, &footer);
     }
 
     /// Reads the stored form.
@@ -47,7 +49,11 @@ impl PackDescription {
             return Err(decoder.damaged("an age header is too long"));
         }
         let age_header = age_header.to_vec();
-        let footer = PackFooter::decode(decoder)?;
+        let mut payload = Decoder::new("pack in an index segment", decoder.bytes()?);
+        let footer = PackFooter::decode(&mut payload)?;
+        if !payload.is_empty() {
+            return Err(payload.damaged("it has bytes too many"));
+        }
         Ok(Self {
             id,
             object_size_bytes,

@@ -231,7 +231,7 @@ impl TreeChunkWriter {
         }
         put_bytes(&mut self.out, &self.scratch);
         self.cut = self.out.len() >= CUT_SIZE_BYTES_MAX
-            || (self.out.len() >= CUT_SIZE_BYTES_MIN && name_hash(&entry.name) % CUT_NAMES == 0);
+            || (self.out.len() >= CUT_SIZE_BYTES_MIN && name_hash(&entry.name).is_multiple_of(CUT_NAMES));
     }
 
     /// Whether the chunk should end after the entry pushed last.
@@ -434,7 +434,7 @@ mod tests {
             },
             inode: u64::MAX,
             device,
-            hard_linked: uid % 2 == 0,
+            hard_linked: uid.is_multiple_of(2),
             no_metadata: false,
             xattrs: vec![(b"user.a".to_vec(), vec![0, 1, 2])],
             body,

@@ -198,6 +198,6 @@ mod tests {
             table.insert(&key, [0; 3]);
         }
         let slots: usize = table.shards.iter().map(|shard| shard.slots.capacity()).sum();
-        assert!(slots * 28 < 46 << 20, "{} MiB", slots * 28 >> 20);
+        assert!(slots * 28 < 46 << 20, "{} MiB", (slots * 28) >> 20);
     }
 }

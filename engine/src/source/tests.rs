@@ -272,7 +272,7 @@ fn an_exclusively_locked_file_is_left_alone_unless_locks_are_ignored() {
 fn a_file_without_permission_is_unreadable() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(below(&folder, b"file"), b"x").unwrap();
-    fs::set_permissions(below(&folder, b"file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(below(&folder, b"file"), fs::Permissions::from_mode(0o0)).unwrap();
     if rustix::process::geteuid().is_root() {
         println!("skipped: root may read everything");
         return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Backups and what can be done with them, by exit codes, output and files.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod support;
 
 use std::{fs::File, os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
@@ -151,7 +153,7 @@ fn a_missing_source_is_a_warning_an_error_or_nothing() {
 fn an_unreadable_file_is_left_out_with_a_warning() {
     let world = World::new();
     let path = world.source().join("a.txt");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
     if File::open(&path).is_ok() {
         // Root reads everything.
         return;

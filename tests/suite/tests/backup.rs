@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Backup over real folders: what is stored, what is read again, what a second run finds.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{path::Path, sync::Arc};
 
 use duplicati_actors::{
