@@ -125,7 +125,7 @@ impl CompactReport {
 /// When a snapshot, segment or plan cannot be read (then nothing is deleted, S-7), with a write-only key, or when the target fails.
 pub async fn run_compact(
     repository: Arc<Repository>,
-    mut local: Option<&mut LocalState>,
+    local: Option<&mut LocalState>,
     options: CompactOptions,
     clock: Arc<dyn Clock>,
     monitor: Monitor,

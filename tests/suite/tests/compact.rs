@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Compaction: what goes, what stays, and who it waits for.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod maintenance;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A crash at every single storage operation, before and after the target did it: nothing that existed is lost, and the next run succeeds.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod maintenance;
 
 use std::{pin::Pin, sync::Arc};

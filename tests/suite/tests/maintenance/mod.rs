@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A small repository with history, ways to copy it, and what can be restored from it.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(dead_code, reason = "each test crate uses a part")]
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
