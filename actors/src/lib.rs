@@ -5,14 +5,21 @@
 //! (bytes in flight), [`stage`] (the actor that owns a stage's workers), [`supervisor`] (the actor that owns a run's stages), then
 //! [`backup`] as the longest pipeline. Algorithms live in the engine; a stage is the plumbing around one of them.
 
+pub mod affected;
 pub mod backup;
 pub mod buffers;
 pub mod byte_budget;
+pub mod compact;
 pub mod control;
+pub mod delete;
 pub mod error;
 pub mod events;
 pub mod inlet;
+pub mod inventory;
 pub mod metrics;
+pub mod rebuild;
+pub mod repair;
 pub mod restore;
 pub mod stage;
 pub mod supervisor;
+pub mod verify;

@@ -32,6 +32,7 @@ use duplicati_engine::{
 };
 use serde::Serialize;
 
+pub(crate) use self::{planner::read_segment, swapper::put_segment};
 pub use self::sessions::OpenSession;
 use self::sessions::OwnSession;
 use crate::{

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Sessions as a collector sees them: its own, and ending those of others (S-2 to S-4).
+
+use std::collections::HashSet;
+
+use duplicati_engine::{
+    clock::{self, Clock},
+    crypto::secret::random_id,
+    format::{
+        manifest::encode_json,
+        session::{Fence, Session},
+    },
+    id::{PlanId, SnapshotId},
+    repository::{Repository, RepositoryError},
+    storage::{ObjectKind, ObjectName, StoreErrorKind},
+};
+use serde::Serialize;
+
+use super::CompactOptions;
+use crate::{
+    error::RunError,
+    inventory::{list_plans, list_sessions},
+};
+
+/// Somebody who may still be writing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenSession {
+    /// Its name, and that of the snapshot it may commit.
+    pub id: SnapshotId,
+    /// Where it runs.
+    pub host: String,
+    /// Since when, by its own clock.
+    pub started: String,
+}
+
+/// The session of whoever writes packs here: other collectors leave alone what it has stored and not described yet.
+pub struct OwnSession {
+    /// Its name.
+    pub id: SnapshotId,
+    machine: String,
+}
+
+/// Name of a session's object.
+pub fn session_name(id: SnapshotId) -> ObjectName {
+    ObjectName::of(ObjectKind::Session, id.0)
+}
+
+impl OwnSession {
+    /// Puts the session object. Plans are listed after this (S-2).
+    ///
+    /// # Errors
+    /// When the target fails.
+    pub async fn begin(
+        repository: &Repository,
+        host: &str,
+        program: &str,
+        machine: String,
+        clock: &dyn Clock,
+    ) -> Result<Self, RunError> {
+        let id = SnapshotId(random_id()?);
+        let session = Session {
+            version: 1,
+            repository_id: repository.config.repository_id,
+            started: clock::text(clock.now()),
+            host: host.to_owned(),
+            program: program.to_owned(),
+            machine: machine.clone(),
+        };
+        repository
+            .put_object(&session_name(id), &repository.index, &encode_json(&session))
+            .await?;
+        Ok(Self { id, machine })
+    }
+
+    /// Ends this session by its own fence, once everything written is described. From here on nobody else can end it.
+    ///
+    /// # Errors
+    /// When somebody has fenced it already: then what it wrote may be gone, and it must delete nothing.
+    pub async fn seal_off(&self, repository: &Repository) -> Result<(), RunError> {
+        match put_fence(repository, self.id, PlanId([0; 16])).await? {
+            FenceOutcome::Put => Ok(()),
+            FenceOutcome::Taken => Err(RunError::Refused(
+                "another machine took this run for dead and ended it; nothing was deleted, run it again".to_owned(),
+            )),
+        }
+    }
+
+    /// Removes the session object and its own fence. Nobody else ever writes under this name.
+    ///
+    /// # Errors
+    /// When the target fails.
+    pub async fn end(&self, repository: &Repository) -> Result<(), RunError> {
+        repository.store.delete(&session_name(self.id)).await?;
+        match repository.get_snapshot(self.id).await {
+            // Only the own fence goes: a manifest or another's fence stays.
+            Ok(duplicati_engine::format::manifest::SnapshotObject::Fence(fence)) if fence.plan == PlanId([0; 16]) => {
+                repository.store.delete(&ObjectName::from(self.id)).await?;
+            }
+            Ok(_) | Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+enum FenceOutcome {
+    Put,
+    Taken,
+}
+
+async fn put_fence(
+    repository: &Repository,
+    session: SnapshotId,
+    plan: PlanId,
+) -> Result<FenceOutcome, RunError> {
+    let fence = Fence {
+        version: 1,
+        kind: "fence".to_owned(),
+        plan,
+    };
+    let name = ObjectName::from(session);
+    match repository
+        .put_object(&name, &repository.index, &encode_json(&fence))
+        .await
+    {
+        Ok(_) => Ok(FenceOutcome::Put),
+        Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::AlreadyExists => {
+            Ok(FenceOutcome::Taken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What became of the other sessions.
+pub struct Resolution {
+    /// Those that are still open.
+    pub open: Vec<OpenSession>,
+    /// Those that were ended here.
+    pub fenced: u64,
+}
+
+/// Ends every session that can be taken for dead. Called after the plan is stored, so whoever is not listed here sees the plan.
+pub async fn end_all(
+    repository: &Repository,
+    own: &OwnSession,
+    plan: PlanId,
+    options: &CompactOptions,
+    clock: &dyn Clock,
+) -> Result<Resolution, RunError> {
+    let sessions = list_sessions(repository).await?;
+    let ended = ended_sessions(repository).await?;
+    let is_exclusive_put = repository.store.capability().put_if_absent;
+    let mut resolution = Resolution {
+        open: Vec::new(),
+        fenced: 0,
+    };
+    for (id, session) in sessions {
+        if id == own.id || ended.contains(&id) {
+            continue;
+        }
+        let is_over = options.exclusive
+            || match &session {
+                // A damaged session says nothing; ending it costs its owner another try, never data.
+                Err(_) => is_exclusive_put,
+                Ok(session) if !own.machine.is_empty() && session.machine == own.machine => true,
+                Ok(session) => is_exclusive_put && is_old(session, options, clock),
+            };
+        if !is_over {
+            let (host, started) = session.map_or_else(
+                |error| (String::new(), error.to_string()),
+                |session| (session.host, session.started),
+            );
+            resolution.open.push(OpenSession { id, host, started });
+        } else if matches!(put_fence(repository, id, plan).await?, FenceOutcome::Put) {
+            resolution.fenced += 1;
+        }
+    }
+    Ok(resolution)
+}
+
+fn is_old(session: &Session, options: &CompactOptions, clock: &dyn Clock) -> bool {
+    clock::parse_text(&session.started).is_none_or(|started| {
+        clock.now().seconds.saturating_sub(started.seconds) > options.session_age_seconds_max
+    })
+}
+
+/// Names under which a manifest or fence stands.
+async fn ended_sessions(repository: &Repository) -> Result<HashSet<SnapshotId>, RunError> {
+    let listing = repository.store.list(ObjectKind::Snapshot).await?;
+    Ok(listing
+        .objects
+        .iter()
+        .map(|info| SnapshotId(info.name.id()))
+        .collect())
+}
+
+/// Removes session objects that are over. Fences stay: whoever sleeps behind one may wake up at any time.
+pub async fn tidy(repository: &Repository, own: &OwnSession) -> Result<u64, RunError> {
+    let (plans, unreadable, _) = list_plans(repository).await?;
+    if !plans.is_empty() || !unreadable.is_empty() {
+        // A plan that waits asks later which sessions have ended.
+        return Ok(0);
+    }
+    let sessions = list_sessions(repository).await?;
+    let ended = ended_sessions(repository).await?;
+    let mut removed = 0;
+    for (id, session) in sessions {
+        if id != own.id && session.is_ok() && ended.contains(&id) {
+            repository.store.delete(&session_name(id)).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
