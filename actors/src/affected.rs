@@ -44,7 +44,11 @@ pub async fn run_affected(
 ) -> Result<AffectedReport, RunError> {
     let mut inventory = Inventory::take(&repository, local).await?;
     let index = Arc::new(std::mem::take(&mut inventory.index));
-    let frames = Arc::new(FrameReader::new(Arc::clone(&repository), Arc::clone(&index), CACHE_BYTES));
+    let frames = Arc::new(FrameReader::new(
+        Arc::clone(&repository),
+        Arc::clone(&index),
+        CACHE_BYTES,
+    ));
     let mut report = AffectedReport::default();
     let needs = |id: &duplicati_engine::id::ChunkId| {
         index

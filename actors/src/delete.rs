@@ -11,7 +11,11 @@ use duplicati_engine::{
 };
 use serde::Serialize;
 
-use crate::{control::RunControl, error::RunError, events::{Monitor, Severity}};
+use crate::{
+    control::RunControl,
+    error::RunError,
+    events::{Monitor, Severity},
+};
 
 /// Which snapshots go.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +62,12 @@ pub async fn run_delete(
         if !options.dry_run {
             repository.store.delete(&ObjectName::from(id)).await?;
             let name = id.to_string();
-            monitor.tell(Severity::Information, "SnapshotDeleted", name.as_bytes(), "snapshot deleted");
+            monitor.tell(
+                Severity::Information,
+                "SnapshotDeleted",
+                name.as_bytes(),
+                "snapshot deleted",
+            );
         }
         report.deleted.push(id);
     }

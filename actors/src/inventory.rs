@@ -65,9 +65,14 @@ impl Inventory {
     /// When the target does not answer. Damage is part of the result.
     pub async fn take(repository: &Repository, local: Option<&mut LocalState>) -> Result<Self, RunError> {
         let (plans, unreadable_plans, mut foreign) = list_plans(repository).await?;
-        let doomed: HashSet<PackId> = plans.iter().flat_map(|(_, plan)| plan.packs.iter().copied()).collect();
-        let doomed_segments: HashSet<SegmentId> =
-            plans.iter().flat_map(|(_, plan)| plan.segments.iter().copied()).collect();
+        let doomed: HashSet<PackId> = plans
+            .iter()
+            .flat_map(|(_, plan)| plan.packs.iter().copied())
+            .collect();
+        let doomed_segments: HashSet<SegmentId> = plans
+            .iter()
+            .flat_map(|(_, plan)| plan.segments.iter().copied())
+            .collect();
         let mut inventory = Self::load(repository, local, doomed, &doomed_segments).await?;
         inventory.plans = plans;
         inventory.unreadable_plans = unreadable_plans;

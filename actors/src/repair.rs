@@ -72,9 +72,27 @@ pub async fn run_repair(
         None
     } else {
         let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
-        Some(OwnSession::begin(&repository, &options.host, &options.program, machine, clock.as_ref()).await?)
+        Some(
+            OwnSession::begin(
+                &repository,
+                &options.host,
+                &options.program,
+                machine,
+                clock.as_ref(),
+            )
+            .await?,
+        )
     };
-    let outcome = repair(&repository, local.as_deref_mut(), &options, own.as_ref(), &monitor, &control, &mut report).await;
+    let outcome = repair(
+        &repository,
+        local.as_deref_mut(),
+        &options,
+        own.as_ref(),
+        &monitor,
+        &control,
+        &mut report,
+    )
+    .await;
     if let Some(own) = own {
         let ended = own.end(&repository).await;
         outcome?;
@@ -117,7 +135,9 @@ async fn repair(
             }
             Err(RunError::Repository(error)) if error.is_damage() => {
                 covered_all &= is_not_found(&error);
-                report.unreadable_packs.push(format!("{}: {error}", ObjectName::from(id)));
+                report
+                    .unreadable_packs
+                    .push(format!("{}: {error}", ObjectName::from(id)));
             }
             Err(error) => return Err(error),
         }
@@ -131,7 +151,11 @@ async fn repair(
     let missing: HashSet<PackId> = report.missing_packs.iter().copied().collect();
     let mut replaced: Vec<SegmentId> = Vec::new();
     let mut moved = HashSet::new();
-    for segment in inventory.segments.iter().filter(|segment| segment.packs.iter().any(|pack| missing.contains(pack))) {
+    for segment in inventory
+        .segments
+        .iter()
+        .filter(|segment| segment.packs.iter().any(|pack| missing.contains(pack)))
+    {
         for pack in read_segment(repository, segment.id).await? {
             if !missing.contains(&pack.id) && moved.insert(pack.id) {
                 described.push(encoded(&pack));
@@ -185,7 +209,11 @@ async fn settle_plans(
     if inventory.unreadable_plans.is_empty() {
         return Ok(());
     }
-    let others = list_sessions(repository).await?.into_iter().filter(|(id, _)| *id != own.id).count();
+    let others = list_sessions(repository)
+        .await?
+        .into_iter()
+        .filter(|(id, _)| *id != own.id)
+        .count();
     if others > 0 && !options.exclusive {
         monitor.tell(
             Severity::Warning,
@@ -215,12 +243,15 @@ async fn describe(
     size: u64,
     remembered: &[(PackId, Vec<u8>)],
 ) -> Result<Vec<u8>, RunError> {
-    let known = remembered.iter().find(|(known, _)| *known == id).and_then(|(_, description)| {
-        PackDescription::decode(&mut Decoder::new("remembered pack", description))
-            .ok()
-            .filter(|pack| pack.id == id && pack.object_size_bytes == size)
-            .map(|pack| encoded(&pack))
-    });
+    let known = remembered
+        .iter()
+        .find(|(known, _)| *known == id)
+        .and_then(|(_, description)| {
+            PackDescription::decode(&mut Decoder::new("remembered pack", description))
+                .ok()
+                .filter(|pack| pack.id == id && pack.object_size_bytes == size)
+                .map(|pack| encoded(&pack))
+        });
     if let Some(known) = known {
         return Ok(known);
     }
@@ -230,7 +261,9 @@ async fn describe(
     tokio::task::spawn_blocking(move || {
         open_pack(&repository, id, &object)
             .map(|pack| encoded(&pack))
-            .map_err(|error| RunError::from(RepositoryError::object(&name, repository.store.location(), error)))
+            .map_err(|error| {
+                RunError::from(RepositoryError::object(&name, repository.store.location(), error))
+            })
     })
     .await
     .map_err(|error| RunError::Panicked {

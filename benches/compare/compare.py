@@ -39,7 +39,7 @@ class Comparison:
         datasets.mutate(self.arguments.dataset, self.source, share, self.generation)
 
     def measure(self, peer, operation, commands, run):
-        """Runs and notes one operation. Returns whether it went well; a program that failed takes no further part in this run."""
+        """Runs and notes one operation. Returns whether it went well."""
         if commands is None:
             return True
         runner.note_load()
@@ -80,7 +80,6 @@ class Comparison:
                 self.samples.pop()
                 self.fail(peer, operation, failure)
         shutil.rmtree(target, ignore_errors=True)
-        return went_well
 
     def run(self, run):
         """One run of every wanted operation of every program, from empty repositories."""
@@ -96,19 +95,22 @@ class Comparison:
         files = datasets.list_files(self.source)
         path = files[len(files) // 2]
         if wanted & {"restore", "restore-one"}:
-            self.each([peer for peer in active if peer.is_baseline], active, lambda peer: self.prepare(peer))
+            self.each([peer for peer in active if peer.is_baseline], active, self.prepare)
         for operation in ("restore", "restore-one"):
             if operation in wanted:
-                self.each(active, active, lambda peer, operation=operation: self.restore(peer, operation, run, files, path))
+                for peer in active:
+                    self.restore(peer, operation, run, files, path)
         for operation in ("check", "verify", "rebuild"):
             if operation in wanted:
-                self.each(active, active, lambda peer, operation=operation: self.measure(peer, operation, getattr(peer, operation)(), run))
+                for peer in active:
+                    self.measure(peer, operation, getattr(peer, operation)(), run)
         if "reclaim" in wanted:
             # Six versions in all. The older three hold what a fifth of the files were before; the newer three do not need it.
             self.mutate(0.20)
             for _version in range(3):
-                self.each([peer for peer in active if not peer.is_baseline], active, lambda peer: self.prepare(peer))
-            self.each(active, active, lambda peer: self.measure(peer, "reclaim", peer.reclaim(), run))
+                self.each([peer for peer in active if not peer.is_baseline], active, self.prepare)
+            for peer in active:
+                self.measure(peer, "reclaim", peer.reclaim(), run)
 
     def backup(self, active, operation, run):
         """A backup of all programs, measured if it is asked for."""
@@ -119,7 +121,7 @@ class Comparison:
             self.each(chosen, active, self.prepare)
 
     def each(self, chosen, active, step):
-        """Programs that fail a step leave the run."""
+        """Programs that fail a backup leave the run: whatever comes after needs it."""
         for peer in list(chosen):
             if not step(peer):
                 active.remove(peer)

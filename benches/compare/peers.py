@@ -84,9 +84,13 @@ class Ours(Peer):
         return self.program if os.access(self.program, os.X_OK) else None
 
     def version(self):
-        output = subprocess.run([self.program, "--version"], capture_output=True, text=True, env=self.environment(), check=False).stdout.strip()
+        # `--version` is an option of its own with these programs; the help ends with the version.
+        lines = subprocess.run([self.program, "help"], capture_output=True, text=True, env=self.environment(), check=False).stdout.split("\n")
+        found = next((line for line in reversed(lines) if line.startswith("Version")), "unknown version")
+        if "DUPLICATI_CLI" in os.environ:
+            return f"{found.strip()} (DUPLICATI_CLI; its commit is not known)"
         commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-        return f"{output.splitlines()[0] if output else 'duplicati-cli'} (checkout {commit})"
+        return f"{found.strip()} (checkout {commit})"
 
     def variables(self):
         return {"PASSPHRASE": PASSPHRASE}

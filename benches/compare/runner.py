@@ -20,20 +20,18 @@ class OperationFailed(Exception):
 def run_command(command, environment, log, timeout_seconds):
     job = {"stages": command.stages, "stdin": command.stdin, "stdout": command.stdout, "cwd": command.cwd, "env": environment,
            "log": str(log), "timeout_seconds": timeout_seconds}
+    log_start = len(Path(log).read_text(errors="replace")) if Path(log).exists() else 0
     process = subprocess.run([sys.executable, "-I", "-S", str(MEASURE)], input=json.dumps(job), capture_output=True, text=True, check=False)
     line = " | ".join(" ".join(argv) for argv in command.stages)
+    said = Path(log).read_text(errors="replace")[log_start:] if Path(log).exists() else ""
     if process.returncode != 0:
         raise OperationFailed(f"could not measure `{line}`: {process.stderr.strip()}")
     result = json.loads(process.stdout)
     if result["timed_out"]:
         raise OperationFailed(f"`{line}` ran longer than {timeout_seconds} s")
     if any(code not in command.accepted for code in result["exit_codes"]):
-        raise OperationFailed(f"`{line}` ended with {result['exit_codes']}: {tail(log)}")
+        raise OperationFailed(f"`{line}` ended with {result['exit_codes']}: {said[-600:].strip()}")
     return result
-
-
-def tail(log, characters=600):
-    return Path(log).read_text(errors="replace")[-characters:].strip()
 
 
 def run_operation(peer, commands, log, timeout_seconds=3600):

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One run of a backup: open a session, load what is known, start the stages, commit.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use duplicati_engine::{
     clock::{Clock, Timestamp},
@@ -39,7 +42,7 @@ use crate::{
     byte_budget::ByteBudget,
     control::RunControl,
     error::RunError,
-    events::{Monitor, Phase},
+    events::{Monitor, Phase, Severity},
     inlet::inlet,
     stage::Worker,
     supervisor::{self, StagePlan},
@@ -73,7 +76,7 @@ pub async fn run_backup(
     if !options.dry_run {
         open_session(&repository, &local, &options, id, begin).await?;
     }
-    let state = load_known_state(&repository, &mut local, &options).await?;
+    let state = load_known_state(&repository, &mut local, &options, &monitor).await?;
     let parent_id = state.parent.as_ref().map(|(id, _)| *id);
     let outcome = run_stages(
         &repository,
@@ -142,18 +145,29 @@ async fn load_known_state(
     repository: &Arc<Repository>,
     local: &mut LocalState,
     options: &BackupOptions,
+    monitor: &Monitor,
 ) -> Result<KnownState, RunError> {
     let condemned = condemned_packs(repository).await?;
+    // Only packs that the target lists in full are deduplicated against: what an index says of others would become a hole. So the next
+    // backup also replaces what a lost pack held, as far as the sources still have it.
+    let packs = repository.store.list(ObjectKind::Pack).await?.objects;
+    let packs: HashMap<PackId, u64> = packs
+        .into_iter()
+        .map(|info| (PackId(info.name.id()), info.size_bytes))
+        .collect();
+    let mut absent = 0u64;
     let parent = match repository.data.can_open() {
         true => choose_parent(repository.list_snapshots().await?, options),
         false => None,
     };
     let known = Arc::new(ChunkSet::default());
     let mut tree_index = ChunkIndex::new();
-    let mut described = HashSet::new();
     let mut take = |pack: PackDescription| {
-        described.insert(pack.id);
         if condemned.contains(&pack.id) {
+            return;
+        }
+        if packs.get(&pack.id) != Some(&pack.object_size_bytes) {
+            absent += 1;
             return;
         }
         for frame in &pack.footer.frames {
@@ -166,7 +180,17 @@ async fn load_known_state(
             tree_index.add(&pack);
         }
     };
-    repository.load_index(Some(local), |_, pack| take(pack)).await?;
+    let loaded = repository.load_index(Some(local), |_, pack| take(pack)).await?;
+    for (id, error) in &loaded.unreadable {
+        let message =
+            format!("an index segment cannot be read, its chunks are stored again; run `repair`: {error}");
+        monitor.tell(
+            Severity::Warning,
+            "IndexSegmentUnreadable",
+            ObjectName::from(*id).to_string().as_bytes(),
+            message,
+        );
+    }
     let mut remembered = Vec::new();
     let mut settled = Vec::new();
     let stored = local.stored_packs()?;
@@ -175,14 +199,19 @@ async fn load_known_state(
         // Only what the target really has is believed (S-5).
         let is_usable = !condemned.contains(&id) && decoded.as_ref().is_ok_and(|pack| pack.id == id);
         match decoded {
-            Ok(pack) if is_usable && exists_whole(repository, &pack).await? => {
+            Ok(pack) if is_usable && packs.get(&id) == Some(&pack.object_size_bytes) => {
                 take(pack);
                 remembered.push((id, description));
             }
             _ => settled.push(id),
         }
     }
-    remembered.retain(|(id, _)| !settled.contains(id));
+    if absent > 0 {
+        let message = format!(
+            "{absent} packs that the index names are missing or cut off at the target; `test` says which files they cost"
+        );
+        monitor.tell(Severity::Warning, "PacksMissing", b"", message);
+    }
     local.remove_stored_packs(&settled)?;
     Ok(KnownState {
         known,
@@ -216,15 +245,6 @@ fn unreadable_plan(name: &ObjectName) -> RunError {
     RunError::Refused(format!(
         "the collection plan {name} cannot be read; run `repair` to settle it, then back up again"
     ))
-}
-
-async fn exists_whole(repository: &Repository, pack: &PackDescription) -> Result<bool, RunError> {
-    let last = pack.object_size_bytes.saturating_sub(1)..pack.object_size_bytes;
-    match repository.store.get(&pack.id.into(), Some(last)).await {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::Truncated) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The newest snapshot of the same sources, else the newest of this host: its tree says which files need no reading.

@@ -74,7 +74,14 @@ pub async fn collect(
     let index = Arc::new(std::mem::take(&mut inventory.index));
     let frames = FrameReader::new(Arc::clone(repository), Arc::clone(&index), CACHE_BYTES);
     marks.leave_index();
-    survey::mark_all(&mut marks, &frames, &inventory.snapshots.snapshots, &marked, control).await?;
+    survey::mark_all(
+        &mut marks,
+        &frames,
+        &inventory.snapshots.snapshots,
+        &marked,
+        control,
+    )
+    .await?;
     drop(frames);
 
     // A pack that was in no segment and is now was finished by its session since.
@@ -151,10 +158,9 @@ async fn settle_segments(
     replaced: HashSet<SegmentId>,
     report: &mut CompactReport,
 ) -> Result<Vec<SegmentId>, RunError> {
-    let (going, staying): (Vec<_>, Vec<_>) = inventory
-        .segments
-        .iter()
-        .partition(|segment| replaced.contains(&segment.id) || segment.packs.iter().any(|pack| packs.contains(pack)));
+    let (going, staying): (Vec<_>, Vec<_>) = inventory.segments.iter().partition(|segment| {
+        replaced.contains(&segment.id) || segment.packs.iter().any(|pack| packs.contains(pack))
+    });
     let mut covered: HashSet<PackId> = staying
         .iter()
         .flat_map(|segment| segment.packs.iter().copied())
@@ -162,7 +168,11 @@ async fn settle_segments(
     let mut wanted = Vec::new();
     for segment in &going {
         let is_needed = |pack: &PackId| !packs.contains(pack);
-        if !segment.packs.iter().any(|pack| is_needed(pack) && !covered.contains(pack)) {
+        if !segment
+            .packs
+            .iter()
+            .any(|pack| is_needed(pack) && !covered.contains(pack))
+        {
             continue;
         }
         for pack in read_segment(repository, segment.id).await? {

@@ -32,9 +32,9 @@ use duplicati_engine::{
 };
 use serde::Serialize;
 
-pub(crate) use self::{planner::read_segment, swapper::put_segment};
 pub use self::sessions::OpenSession;
 use self::sessions::OwnSession;
+pub(crate) use self::{planner::read_segment, swapper::put_segment};
 use crate::{
     control::RunControl,
     error::RunError,
@@ -125,7 +125,7 @@ impl CompactReport {
 /// When a snapshot, segment or plan cannot be read (then nothing is deleted, S-7), with a write-only key, or when the target fails.
 pub async fn run_compact(
     repository: Arc<Repository>,
-    mut local: Option<&mut LocalState>,
+    local: Option<&mut LocalState>,
     options: CompactOptions,
     clock: Arc<dyn Clock>,
     monitor: Monitor,
@@ -140,9 +140,27 @@ pub async fn run_compact(
         None
     } else {
         let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
-        Some(OwnSession::begin(&repository, &options.host, &options.program, machine, clock.as_ref()).await?)
+        Some(
+            OwnSession::begin(
+                &repository,
+                &options.host,
+                &options.program,
+                machine,
+                clock.as_ref(),
+            )
+            .await?,
+        )
     };
-    let outcome = compact(&repository, local.as_deref_mut(), &options, clock.as_ref(), &monitor, &control, own.as_ref()).await;
+    let outcome = compact(
+        &repository,
+        local,
+        &options,
+        clock.as_ref(),
+        &monitor,
+        &control,
+        own.as_ref(),
+    )
+    .await;
     // Whatever happened, what this run wrote is indexed or waste by now, and it will write nothing more.
     if let Some(own) = own {
         let ended = own.end(&repository).await;
@@ -163,7 +181,14 @@ async fn compact(
     control: &RunControl,
     own: Option<&OwnSession>,
 ) -> Result<CompactReport, RunError> {
-    let survey = survey::take(repository, local.as_deref_mut(), &options.thresholds, monitor, control).await?;
+    let survey = survey::take(
+        repository,
+        local.as_deref_mut(),
+        &options.thresholds,
+        monitor,
+        control,
+    )
+    .await?;
     let mut report = CompactReport {
         plan: survey.plan.clone(),
         dry_run: options.dry_run,

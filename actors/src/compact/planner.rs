@@ -13,7 +13,10 @@ use duplicati_engine::{
 };
 
 use super::survey::Survey;
-use crate::{error::RunError, inlet::{Inlet, Weighed}};
+use crate::{
+    error::RunError,
+    inlet::{Inlet, Weighed},
+};
 
 /// Name of the stage.
 pub const NAME: &str = "planner";

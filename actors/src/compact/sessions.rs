@@ -80,7 +80,8 @@ impl OwnSession {
         match put_fence(repository, self.id, PlanId([0; 16])).await? {
             FenceOutcome::Put => Ok(()),
             FenceOutcome::Taken => Err(RunError::Refused(
-                "another machine took this run for dead and ended it; nothing was deleted, run it again".to_owned(),
+                "another machine took this run for dead and ended it; nothing was deleted, run it again"
+                    .to_owned(),
             )),
         }
     }
@@ -93,7 +94,9 @@ impl OwnSession {
         repository.store.delete(&session_name(self.id)).await?;
         match repository.get_snapshot(self.id).await {
             // Only the own fence goes: a manifest or another's fence stays.
-            Ok(duplicati_engine::format::manifest::SnapshotObject::Fence(fence)) if fence.plan == PlanId([0; 16]) => {
+            Ok(duplicati_engine::format::manifest::SnapshotObject::Fence(fence))
+                if fence.plan == PlanId([0; 16]) =>
+            {
                 repository.store.delete(&ObjectName::from(self.id)).await?;
             }
             Ok(_) | Err(_) => {}

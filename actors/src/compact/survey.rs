@@ -50,7 +50,10 @@ impl Survey {
         self.marks.is_live(id)
             && self.index.find(id).is_some_and(|place| {
                 let at = self.index.frame(place.frame);
-                at.pack == pack && self.first_frame(pack).is_some_and(|first| first + frame as u32 == place.frame.0)
+                at.pack == pack
+                    && self
+                        .first_frame(pack)
+                        .is_some_and(|first| first + frame as u32 == place.frame.0)
             })
     }
 
@@ -83,7 +86,14 @@ pub async fn take(
     let index = Arc::new(std::mem::take(&mut inventory.index));
     let frames = FrameReader::new(Arc::clone(repository), Arc::clone(&index), CACHE_BYTES);
     let mut marks = Marks::new(&index);
-    let marked = mark_all(&mut marks, &frames, &inventory.snapshots.snapshots, &HashSet::new(), control).await?;
+    let marked = mark_all(
+        &mut marks,
+        &frames,
+        &inventory.snapshots.snapshots,
+        &HashSet::new(),
+        control,
+    )
+    .await?;
     drop(frames);
     let facts = inventory.pack_facts(&index, marks.live_bytes());
     let lost = facts.iter().any(|pack| !pack.is_present && pack.live_bytes > 0);
@@ -111,10 +121,7 @@ pub async fn take(
         .filter(|pack| pack.verdict.is_rewritten())
         .map(|pack| pack.id)
         .collect();
-    let first_frames = index
-        .packs()
-        .map(|pack| (pack.id, pack.first_frame.0))
-        .collect();
+    let first_frames = index.packs().map(|pack| (pack.id, pack.first_frame.0)).collect();
     Ok(Survey {
         inventory,
         index,
@@ -158,7 +165,11 @@ pub fn refuse_unreadable(inventory: &Inventory) -> Result<(), RunError> {
         )))
     };
     if let Some((id, error)) = inventory.snapshots.unreadable.first() {
-        return refused(format!("snapshot {id}"), error, "run `repair`, or delete that version");
+        return refused(
+            format!("snapshot {id}"),
+            error,
+            "run `repair`, or delete that version",
+        );
     }
     if let Some((id, error)) = inventory.unreadable_segments.first() {
         return refused(format!("index segment {id}"), error, "run `repair`");

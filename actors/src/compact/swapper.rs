@@ -6,10 +6,7 @@
 use std::sync::Arc;
 
 use duplicati_engine::{
-    compaction::encode_index_segment,
-    crypto::secret::random_id,
-    id::SegmentId,
-    repository::Repository,
+    compaction::encode_index_segment, crypto::secret::random_id, id::SegmentId, repository::Repository,
     storage::ObjectName,
 };
 

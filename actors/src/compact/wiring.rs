@@ -142,7 +142,9 @@ pub async fn run(
         },
     ];
     supervisor::run(stages, control).await?;
-    Ok(std::mem::take(&mut *moved.lock().unwrap_or_else(PoisonError::into_inner)))
+    Ok(std::mem::take(
+        &mut *moved.lock().unwrap_or_else(PoisonError::into_inner),
+    ))
 }
 
 /// Ends a task when the run is over early, whatever it waits for.

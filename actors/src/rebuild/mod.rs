@@ -46,14 +46,24 @@ pub async fn run_rebuild(
     let loaded = repository
         .load_index(Some(local), |_, pack| {
             report.packs += 1;
-            report.chunks += pack.footer.frames.iter().map(|frame| frame.chunks.len() as u64).sum::<u64>();
+            report.chunks += pack
+                .footer
+                .frames
+                .iter()
+                .map(|frame| frame.chunks.len() as u64)
+                .sum::<u64>();
         })
         .await?;
     report.segments = loaded.segments.len() as u64;
     report.fetched_bytes = loaded.downloaded_bytes;
     for (id, error) in &loaded.unreadable {
         let name = ObjectName::from(*id).to_string();
-        monitor.tell(Severity::Warning, "SegmentUnreadable", name.as_bytes(), error.to_string());
+        monitor.tell(
+            Severity::Warning,
+            "SegmentUnreadable",
+            name.as_bytes(),
+            error.to_string(),
+        );
         report.unreadable.push(name);
     }
     monitor.progress.set_phase(Phase::Done);

@@ -50,7 +50,15 @@ pub async fn run_check(
     monitor.progress.set_phase(Phase::Working);
     let mut report = VerifyReport::default();
     examine(&repository, &inventory, &index, &mut report, &control).await?;
-    name_lost_files(&repository, &inventory, &index, &mut report, options.full, &control).await?;
+    name_lost_files(
+        &repository,
+        &inventory,
+        &index,
+        &mut report,
+        options.full,
+        &control,
+    )
+    .await?;
     tell(&report, &monitor);
     monitor.progress.set_phase(Phase::Done);
     Ok(report)
@@ -81,7 +89,9 @@ pub async fn examine(
     report.packs = inventory.packs.len() as u64;
     for (id, error) in &inventory.snapshots.unreadable {
         // Removed between listing and reading is no damage.
-        if !is_not_found(error) && !matches!(error, duplicati_engine::repository::RepositoryError::Object { .. } if !repository.data.can_open()) {
+        if !is_not_found(error)
+            && !matches!(error, duplicati_engine::repository::RepositoryError::Object { .. } if !repository.data.can_open())
+        {
             report.find(ObjectName::from(*id), FindingKind::Error, error);
         }
     }
@@ -109,7 +119,9 @@ pub async fn examine(
         report.waste.push(Finding {
             object: ObjectName::from(id).to_string(),
             kind: FindingKind::Extra,
-            text: format!("no index segment describes these {size} bytes: a run that is not finished, or was cut off"),
+            text: format!(
+                "no index segment describes these {size} bytes: a run that is not finished, or was cut off"
+            ),
         });
     }
     if repository.data.can_open() {
@@ -125,7 +137,11 @@ pub async fn examine(
                 format!("it has {size} bytes, the index says {}", pack.object_size),
             ),
             None if inventory.doomed.contains(&pack.id) => {}
-            None => report.find(name, FindingKind::Missing, "the index names it, the target does not list it"),
+            None => report.find(
+                name,
+                FindingKind::Missing,
+                "the index names it, the target does not list it",
+            ),
         }
     }
     Ok(())
@@ -215,7 +231,11 @@ pub async fn name_lost_files(
     if report.lost.is_empty() || !repository.data.can_open() {
         return Ok(());
     }
-    let frames = Arc::new(FrameReader::new(Arc::clone(repository), Arc::clone(index), CACHE_BYTES));
+    let frames = Arc::new(FrameReader::new(
+        Arc::clone(repository),
+        Arc::clone(index),
+        CACHE_BYTES,
+    ));
     let VerifyReport {
         lost,
         lost_files,

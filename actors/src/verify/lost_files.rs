@@ -60,11 +60,9 @@ pub async fn find_lost_files(
             };
             match step {
                 WalkStep::Entry(entry) => match &entry.body {
-                    EntryBody::File { content, .. } => {
-                        if loses(&reader, content, is_lost).await? {
-                            lose(walk.path(), false);
-                            open.iter_mut().for_each(|lost| *lost = true);
-                        }
+                    EntryBody::File { content, .. } if loses(&reader, content, is_lost).await? => {
+                        lose(walk.path(), false);
+                        open.iter_mut().for_each(|lost| *lost = true);
                     }
                     EntryBody::Directory { content, .. } => {
                         if sound.contains(&key(content)) {

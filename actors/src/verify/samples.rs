@@ -86,18 +86,27 @@ pub async fn run_verify(
     monitor.progress.set_phase(Phase::Working);
 
     // The index may come from the local copy: what the target holds is read here.
-    let segments = choose(inventory.segments.iter().map(|segment| segment.id).collect(), options.samples)?;
+    let segments = choose(
+        inventory.segments.iter().map(|segment| segment.id).collect(),
+        options.samples,
+    )?;
     report.segments = segments.len() as u64;
     for segment in segments {
         control.check()?;
         let name = ObjectName::from(segment);
-        let read = repository.get_object(&name, &repository.index).await.and_then(|content| {
-            decode_segment(&content, |pack| match inventory.descriptions.get(&pack.id) {
-                Some(hash) if *hash == description_hash(&pack) => Ok(()),
-                _ => Err(FormatError::damaged("index segment", format!("pack {} is described differently", pack.id))),
-            })
-            .map_err(|error| RepositoryError::object(&name, repository.store.location(), error))
-        });
+        let read = repository
+            .get_object(&name, &repository.index)
+            .await
+            .and_then(|content| {
+                decode_segment(&content, |pack| match inventory.descriptions.get(&pack.id) {
+                    Some(hash) if *hash == description_hash(&pack) => Ok(()),
+                    _ => Err(FormatError::damaged(
+                        "index segment",
+                        format!("pack {} is described differently", pack.id),
+                    )),
+                })
+                .map_err(|error| RepositoryError::object(&name, repository.store.location(), error))
+            });
         match read {
             Ok(()) => {}
             Err(error) if is_not_found(&error) => {}
@@ -106,7 +115,9 @@ pub async fn run_verify(
         }
     }
     let manifests = inventory.snapshots.snapshots.len();
-    report.snapshots = options.samples.map_or(manifests, |samples| samples.min(manifests)) as u64;
+    report.snapshots = options
+        .samples
+        .map_or(manifests, |samples| samples.min(manifests)) as u64;
 
     let mut packs: Vec<PackId> = inventory.packs.keys().copied().collect();
     packs.sort_unstable();
@@ -119,13 +130,24 @@ pub async fn run_verify(
         report.find(ObjectName::from(pack), kind, text);
         for chunk in lost_chunks(&repository, &inventory, pack).await? {
             // Another copy may be what the index points to.
-            if index.find(&chunk).is_none_or(|place| index.frame(place.frame).pack == pack) {
+            if index
+                .find(&chunk)
+                .is_none_or(|place| index.frame(place.frame).pack == pack)
+            {
                 report.lost.insert(&chunk.prefix(), ());
             }
         }
     }
     report.read_bytes = monitor.progress.snapshot().fetched_bytes;
-    name_lost_files(&repository, &inventory, &index, &mut report, options.full, &control).await?;
+    name_lost_files(
+        &repository,
+        &inventory,
+        &index,
+        &mut report,
+        options.full,
+        &control,
+    )
+    .await?;
     tell(&report, &monitor);
     monitor.progress.set_phase(Phase::Done);
     Ok(report)
@@ -173,7 +195,10 @@ async fn read_packs(
                         () = control.tripped() => return Err(RunError::Interrupted),
                     };
                     if let Some((kind, text)) = outcome {
-                        findings.lock().unwrap_or_else(PoisonError::into_inner).push((id, kind, text));
+                        findings
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((id, kind, text));
                     }
                 }
                 Ok(())
@@ -182,11 +207,19 @@ async fn read_packs(
         .collect();
     drop(receiver);
     let stages = vec![
-        StagePlan { name: VERIFIER, workers: verifiers },
-        StagePlan { name: LISTER, workers: vec![lister] },
+        StagePlan {
+            name: VERIFIER,
+            workers: verifiers,
+        },
+        StagePlan {
+            name: LISTER,
+            workers: vec![lister],
+        },
     ];
     supervisor::run(stages, control).await?;
-    Ok(std::mem::take(&mut *findings.lock().unwrap_or_else(PoisonError::into_inner)))
+    Ok(std::mem::take(
+        &mut *findings.lock().unwrap_or_else(PoisonError::into_inner),
+    ))
 }
 
 async fn read_pack(
@@ -209,11 +242,17 @@ async fn read_pack(
     let repository = Arc::clone(repository);
     tokio::task::spawn_blocking(move || match open_pack(&repository, id, &object) {
         Ok(pack) if expected == Some(description_hash(&pack)) => None,
-        Ok(_) => Some((FindingKind::Modified, "its footer differs from the index".to_owned())),
+        Ok(_) => Some((
+            FindingKind::Modified,
+            "its footer differs from the index".to_owned(),
+        )),
         Err(error) => Some((FindingKind::Modified, error.to_string())),
     })
     .await
-    .map_err(|error| RunError::Panicked { stage: VERIFIER, message: error.to_string() })
+    .map_err(|error| RunError::Panicked {
+        stage: VERIFIER,
+        message: error.to_string(),
+    })
 }
 
 /// Opens a pack, checks every chunk, and describes it as its footer does.
@@ -239,7 +278,9 @@ pub(crate) fn open_pack(
         for (chunk, size) in &frame.chunks {
             let next = place + *size as usize;
             if repository.hasher.id(footer.class, &raw[place..next]) != *chunk {
-                return Err(ObjectProblem::WrongId { expected: chunk.to_string() });
+                return Err(ObjectProblem::WrongId {
+                    expected: chunk.to_string(),
+                });
             }
             place = next;
         }
@@ -258,7 +299,11 @@ async fn lost_chunks(
     inventory: &Inventory,
     id: PackId,
 ) -> Result<Vec<ChunkId>, RunError> {
-    let Some(segment) = inventory.segments.iter().find(|segment| segment.packs.contains(&id)) else {
+    let Some(segment) = inventory
+        .segments
+        .iter()
+        .find(|segment| segment.packs.contains(&id))
+    else {
         return Ok(Vec::new());
     };
     let packs = match read_segment(repository, segment.id).await {
@@ -284,7 +329,8 @@ async fn lost_chunks(
                         let mut tools = (FrameDecompressor::default(), Vec::new());
                         let tools = (&mut tools.0, &mut tools.1);
                         let each = |_: usize, _: Copied<'_>| Ok::<(), RepositoryError>(());
-                        sound = frame_copier::copy(repository, &pack, &fetched, |_, _| true, tools, each).is_ok();
+                        sound =
+                            frame_copier::copy(repository, &pack, &fetched, |_, _| true, tools, each).is_ok();
                     }
                     Err(error) if error.is_damage() => {}
                     Err(error) => return Err(error.into()),

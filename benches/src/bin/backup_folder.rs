@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     } else {
         let options = CreateOptions {
             holder: Some(KeyHolder::Passphrase(passphrase())),
-            chunking: ChunkingParameters::around(number(0, 512) << 10),
+            chunking: ChunkingParameters::around(number(0, 128) << 10),
             label: String::new(),
             created: String::new(),
         };
@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let local = LocalState::open(database.as_ref(), repository.config.repository_id)?;
     let options = BackupOptions {
         sources: vec![source.as_encoded_bytes().to_vec()],
-        zstd_level: number(1, 3) as i32,
+        zstd_level: number(1, 2) as i32,
         pack_size_bytes: number(2, 16) << 20,
         ..BackupOptions::default()
     };

@@ -34,7 +34,7 @@ use crate::{
 /// Memory for opened parts of trees while listing, bytes.
 const TREE_CACHE_BYTES: u64 = 32 << 20;
 /// Average chunk of a new repository unless chosen, bytes.
-const CHUNK_SIZE_BYTES_AVERAGE: u64 = 1 << 20;
+const CHUNK_SIZE_BYTES_AVERAGE: u64 = 128 << 10;
 /// Longest content of a lock file that is looked at, bytes.
 const LOCK_FILE_BYTES_MAX: u64 = 32;
 

@@ -574,3 +574,47 @@ fn vacuum_and_reports_work_on_the_local_database() {
         .on_destination("create-report", &[])
         .expect_error(100, "NoLocalDatabase");
 }
+
+#[test]
+fn space_comes_back_when_versions_go() {
+    let world = World::new();
+    let noise = |seed: u32| -> Vec<u8> {
+        let mut state = seed;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..2_000_000).map(next).collect()
+    };
+    std::fs::write(world.source().join("sub/b.bin"), noise(1)).unwrap();
+    world.backup(&[]).expect(0);
+    std::fs::write(world.source().join("sub/b.bin"), noise(2)).unwrap();
+    let size = |world: &World| -> usize {
+        inventory(&world.destination())
+            .iter()
+            .map(|(_, content)| content.len())
+            .sum()
+    };
+    let with_one = size(&world);
+    world
+        .backup(&["--keep-versions=1", "--no-auto-compact"])
+        .expect(0);
+    let with_two = size(&world);
+    assert!(with_two > with_one + 1_900_000);
+    world.on_destination("compact", &["--dry-run"]).expect(0);
+    assert_eq!(size(&world), with_two);
+    let compacted = world.on_destination("compact", &["--json"]).expect(0).json();
+    assert_eq!(compacted.last().unwrap()["MainOperation"], "Compact");
+    assert!(
+        size(&world) < with_one + 200_000,
+        "{} of {with_two}",
+        size(&world)
+    );
+    std::fs::write(world.source().join("sub/b.bin"), noise(3)).unwrap();
+    let automatic = world.backup(&["--keep-versions=1"]).expect(0).stdout;
+    assert!(automatic.contains("Compacted: deleted"), "{automatic}");
+    let target = world.path("restored");
+    let option = format!("--restore-path={}", target.display());
+    world.on_destination("restore", &[&option]).expect(0);
+    assert_eq!(std::fs::read(target.join("sub/b.bin")).unwrap(), noise(3));
+}

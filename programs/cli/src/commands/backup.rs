@@ -3,11 +3,19 @@
 
 use std::sync::Arc;
 
-use duplicati_actors::backup::{BackupReport, run_backup};
+use duplicati_actors::{
+    backup::{BackupReport, run_backup},
+    compact::CompactReport,
+    events::{Monitor, Progress},
+};
 use duplicati_engine::retention::RetentionPolicy;
 use duplicati_programs_common::ExitCode;
 
-use super::{backup_options::backup_options, delete::deleted_values};
+use super::{
+    backup_options::backup_options,
+    compact::{compact, compact_options, compact_values},
+    delete::deleted_values,
+};
 use crate::{
     connection::{Connection, Target},
     failure::Outcome,
@@ -21,6 +29,9 @@ use crate::{
     versions::{self, Version},
 };
 
+/// Recorded runs among which the last one of a kind is looked for.
+const RUNS_LOOKED_AT: u32 = 200;
+
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let options = backup_options(invocation)?;
     let policy = retention::policy(&invocation.options)?;
@@ -28,6 +39,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
     let monitor = invocation.monitor();
+    if !invocation.options.bool("disable-file-scanner") {
+        expect_as_last_time(&connection, &monitor);
+    }
     let display = ProgressDisplay::start(&invocation.console, &monitor, Work::Backup);
     let outcome = run_backup(
         Arc::clone(&connection.repository),
@@ -40,16 +54,42 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     .await;
     drop(display);
     let report = outcome?;
-    let removed = after_backup(invocation, &connection, &report, policy.as_ref()).await?;
+    let after = after_backup(invocation, &connection, &report, policy.as_ref(), &monitor).await?;
     print_summary(invocation, &connection, &report)?;
     let code = exit_code(invocation, &report);
     let values = backup_values(&report.progress, report.partial, invocation.is_dry_run());
     CommandResult::new(invocation)
         .with_all(values)
-        .with("DeleteResults", deleted_values(&removed, invocation.is_dry_run()))
+        .with(
+            "DeleteResults",
+            deleted_values(&after.removed, invocation.is_dry_run()),
+        )
+        .with("CompactResults", after.compacted.as_ref().map(compact_values))
         .with("SnapshotId", report.snapshot.map(|id| id.to_string()))
         .partial(report.partial)
-        .finish(invocation, Some(&connection), &report.progress, code)
+        .finish(invocation, Some(&connection), &monitor.progress.snapshot(), code)
+}
+
+/// What was done behind a backup.
+#[derive(Default)]
+struct After {
+    removed: Vec<Version>,
+    compacted: Option<CompactReport>,
+}
+
+/// Takes the size of the last backup for that of this one, so that a share of progress can be shown without walking everything twice.
+fn expect_as_last_time(connection: &Connection, monitor: &Monitor) {
+    let Ok(Ok(runs)) = connection.local().map(|local| local.runs(RUNS_LOOKED_AT)) else {
+        return;
+    };
+    let last = runs.iter().find(|run| run.operation == "Backup");
+    let Some(detail) = last.and_then(|run| serde_json::from_str::<serde_json::Value>(&run.detail).ok())
+    else {
+        return;
+    };
+    let number = |key: &str| detail.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    Progress::add(&monitor.progress.expected_files, number("ExaminedFiles"));
+    Progress::add(&monitor.progress.expected_bytes, number("SizeOfExaminedFiles"));
 }
 
 /// What follows a complete backup. A backup that was stopped early is over at once.
@@ -58,13 +98,54 @@ async fn after_backup(
     connection: &Connection,
     report: &BackupReport,
     policy: Option<&RetentionPolicy>,
-) -> Outcome<Vec<Version>> {
-    let Some(policy) = policy.filter(|_| !report.partial) else {
-        return Ok(Vec::new());
-    };
-    let all = versions::list(invocation, &connection.repository).await?;
-    let removed = retention::removed(invocation, &all, policy);
-    retention::remove(invocation, &connection.repository, removed, &invocation.control).await
+    monitor: &Monitor,
+) -> Outcome<After> {
+    let mut after = After::default();
+    // Without a database this is a dry run into nowhere. With a write-only key nothing can be read, and cleaning up is another machine's task.
+    let may_read = connection.repository.data.can_open();
+    if report.partial || connection.database.is_none() || !may_read {
+        return Ok(after);
+    }
+    if let Some(policy) = policy {
+        let all = versions::list(invocation, &connection.repository).await?;
+        let removed = retention::removed(invocation, &all, policy);
+        after.removed =
+            retention::remove(invocation, &connection.repository, removed, &invocation.control).await?;
+    }
+    if is_compaction_due(invocation, connection, !after.removed.is_empty()) {
+        invocation.console.line("Looking for space to reclaim")?;
+        let options = compact_options(invocation)?;
+        after.compacted = Some(compact(invocation, connection, options, monitor).await?);
+    }
+    Ok(after)
+}
+
+/// Whether to compact now. Finding out what is needed reads every tree once, so it is not done behind each backup: only when versions went, or
+/// when as many backups were made since the last time as small files are to gather.
+fn is_compaction_due(invocation: &Invocation, connection: &Connection, has_removed: bool) -> bool {
+    let options = &invocation.options;
+    if options.bool("no-auto-compact") || invocation.is_dry_run() {
+        return false;
+    }
+    let runs = connection
+        .local()
+        .and_then(|local| Ok(local.runs(RUNS_LOOKED_AT)?))
+        .unwrap_or_default();
+    let last = runs.iter().position(|run| {
+        run.operation == "Compact"
+            || (run.operation == "Backup" && run.detail.contains("\"CompactResults\":{"))
+    });
+    let interval = options.timespan("auto-compact-interval").unwrap_or_default();
+    let is_too_soon = last
+        .and_then(|position| runs[position].begin.parse::<jiff::Timestamp>().ok())
+        .is_some_and(|begin| {
+            let age = invocation.begin.timestamp().duration_since(begin).unsigned_abs();
+            age < interval.to_duration()
+        });
+    let backups_since = last.unwrap_or(runs.len());
+    let small_files_max = options.integer("small-file-max-count").unwrap_or(20);
+    let have_gathered = usize::try_from(small_files_max).is_ok_and(|max| backups_since >= max.max(1));
+    !is_too_soon && (has_removed || have_gathered)
 }
 
 fn exit_code(invocation: &Invocation, report: &BackupReport) -> ExitCode {

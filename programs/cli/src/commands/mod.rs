@@ -6,6 +6,7 @@
 mod backup;
 mod backup_options;
 mod changelog;
+mod compact;
 mod compare;
 mod create_report;
 mod delete;
@@ -14,14 +15,17 @@ mod example;
 mod help;
 mod key;
 mod list;
+mod list_broken_files;
 mod list_file_versions;
 mod list_filesets;
 mod list_folder_content;
 mod matching;
 mod path_choice;
+mod repair;
 mod restore;
 mod search_entries;
 mod system_info;
+mod test;
 mod test_filters;
 mod unavailable;
 mod vacuum;
@@ -64,6 +68,10 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("search-entries", running!(search_entries)),
     ("compare", running!(compare)),
     ("delete", running!(delete)),
+    ("compact", running!(compact)),
+    ("test", running!(test)),
+    ("repair", running!(repair)),
+    ("list-broken-files", running!(list_broken_files)),
     ("dump", running!(dump)),
     ("key", running!(key)),
     ("create-report", running!(create_report)),
@@ -86,13 +94,9 @@ mod tests {
 
     /// Commands of the table that this version does not carry out.
     const NOT_AVAILABLE: &[&str] = &[
-        "compact",
-        "test",
         "sync",
         "affected",
-        "repair",
         "purge",
-        "list-broken-files",
         "purge-broken-files",
         "set-locks",
         "read-lock-info",

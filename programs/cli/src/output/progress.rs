@@ -92,7 +92,7 @@ fn show(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::Rece
 
 fn show_bar(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::Receiver<()>) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_DRAWS_PER_SECOND));
-    bar.set_style(style("{spinner} {msg}"));
+    bar.set_style(style("{spinner} {binary_bytes_per_sec}  {wide_msg}"));
     console.set_bar(Some(bar.clone()));
     let mut has_length = false;
     while stopped.recv_timeout(Duration::from_millis(BAR_INTERVAL_MS)) == Err(mpsc::RecvTimeoutError::Timeout)
@@ -105,9 +105,9 @@ fn show_bar(console: &Console, progress: &Progress, work: Work, stopped: &mpsc::
                     "{spinner} [{bar:30}] {percent:>3}% {binary_bytes_per_sec} ETA {eta}  {wide_msg}",
                 ));
             }
-            bar.set_length(counters.expected_bytes);
-            bar.set_position(moved_bytes(&counters, work).min(counters.expected_bytes));
+            bar.set_length(counters.expected_bytes.max(moved_bytes(&counters, work)));
         }
+        bar.set_position(moved_bytes(&counters, work));
         let current: String = {
             let shown = text::display_path(&progress.current()).to_string();
             let skipped = shown.chars().count().saturating_sub(PATH_CHARACTERS_MAX);
@@ -147,8 +147,12 @@ fn plain_line(phase: Phase, counters: &ProgressSnapshot, work: Work) -> String {
                 text::size(counters.stored_bytes)
             );
             match counters.expected_files.checked_sub(counters.examined_files) {
-                Some(left) if counters.expected_files > 0 => {
-                    format!("{examined}, {} to examine", text::count(left, "file", "files"))
+                // What is expected is what the last backup met.
+                Some(left) if left > 0 => {
+                    format!(
+                        "{examined}, about {} to examine",
+                        text::count(left, "file", "files")
+                    )
                 }
                 _ => examined,
             }

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn option_help_shows_kind_default_and_handling() {
         let text = topic("--dblock-size").unwrap_or_default();
-        for part in ["50mb", "size", "--remote-volume-size", "packs"] {
+        for part in ["16mb", "size", "--remote-volume-size", "packs"] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(topic("usn-policy").unwrap_or_default().contains("Linux"));

@@ -32,7 +32,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     option(
         "dblock-size",
         Size(SizeUnit::Megabytes),
-        "50mb",
+        "16mb",
         "The largest size of a stored file. Larger files need fewer requests; \
          smaller ones make restoring single files and compacting cheaper.",
     )
@@ -41,8 +41,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     option(
         "blocksize",
         Size(SizeUnit::Kilobytes),
-        "1mb",
-        "The size of the pieces that files are cut into. It is chosen with the \
+        "128kb",
+        "The average size of the pieces that files are cut into. It is chosen with the \
          first backup and cannot change later.",
     )
     .mapped("the average size of chunks, which are cut by content"),
@@ -113,7 +113,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     option(
         "zstd-level",
         Kind::Integer { min: 1, max: 19 },
-        "3",
+        "2",
         "The zstd level. Higher levels store less and need more time; restoring \
          is about equally fast with all of them.",
     )

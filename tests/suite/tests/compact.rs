@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Compaction: what goes, what stays, and who it waits for.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod maintenance;
+
+use std::sync::Arc;
+
+use duplicati_actors::{
+    control::RunControl,
+    delete::{DeleteOptions, run_delete},
+    events::Monitor,
+};
+use duplicati_engine::{
+    crypto::secret::random_id,
+    format::{manifest::encode_json, session::Session},
+    id::SnapshotId,
+    repository::Repository,
+    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
+};
+use maintenance::*;
+
+fn count(store: &MemoryStore, kind: ObjectKind) -> usize {
+    store
+        .inventory()
+        .iter()
+        .filter(|info| info.name.kind() == kind)
+        .count()
+}
+
+async fn delete(repository: &Arc<Repository>, ids: &[SnapshotId]) {
+    let options = DeleteOptions {
+        snapshots: ids.to_vec(),
+        dry_run: false,
+    };
+    run_delete(
+        Arc::clone(repository),
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .unwrap();
+}
+
+async fn put_session(repository: &Repository, started: &str) -> SnapshotId {
+    let id = SnapshotId(random_id().unwrap());
+    let session = Session {
+        version: 1,
+        repository_id: repository.config.repository_id,
+        started: started.to_owned(),
+        host: "elsewhere".to_owned(),
+        program: String::new(),
+        machine: "another".to_owned(),
+    };
+    let name = ObjectName::of(ObjectKind::Session, id.0);
+    repository
+        .put_object(&name, &repository.index, &encode_json(&session))
+        .await
+        .unwrap();
+    id
+}
+
+fn bytes(store: &MemoryStore) -> u64 {
+    store.inventory().iter().map(|info| info.size_bytes).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_snapshots_give_their_room_back_and_the_others_restore_exactly() {
+    for passphrase in [None, Some("secret")] {
+        let place = Workplace::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, passphrase).await;
+        let ids = place.history(&repository, "a").await;
+        let mut expected = contents(&repository).await;
+        delete(&repository, &ids[..2]).await;
+        expected.retain(|id, _| *id == ids[2]);
+        let before = bytes(&store);
+        let mut local = place.local(&repository, "a");
+        let mut options = compact_options();
+        options.dry_run = true;
+        let dry = compact(&repository, Some(&mut local), options).await.unwrap();
+        assert!(dry.plan.removed_bytes > 0 && bytes(&store) == before);
+        let report = compact(&repository, Some(&mut local), compact_options())
+            .await
+            .unwrap();
+        assert!(report.is_finished() && report.deleted_packs > 0, "{report:?}");
+        assert!(report.spared_packs.is_empty() && report.damaged.is_empty());
+        assert!(bytes(&store) + 150_000 < before, "{} of {before}", bytes(&store));
+        assert_eq!(contents(&repository).await, expected);
+        let report = verify_all(&repository, None).await;
+        assert!(
+            report.is_clean() && report.waste.is_empty(),
+            "{:?}",
+            report.findings
+        );
+        for kind in [ObjectKind::Session, ObjectKind::Plan] {
+            assert_eq!(count(&store, kind), 0);
+        }
+        assert_eq!(count(&store, ObjectKind::Snapshot), 1);
+        let again = compact(&repository, Some(&mut local), compact_options())
+            .await
+            .unwrap();
+        assert!(again.plan.is_empty(), "{:?}", again.plan);
+        place.write("later", &noise(99, 50_000));
+        place.back_up(&repository, "a").await.unwrap();
+        assert!(verify_all(&repository, None).await.is_clean());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletion_waits_for_a_young_session_of_another_machine_and_a_later_run_finishes() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
+    let ids = place.history(&repository, "a").await;
+    delete(&repository, &ids[..2]).await;
+    let expected = contents(&repository).await;
+    let now = duplicati_engine::clock::text(duplicati_engine::clock::Clock::now(&*clock()));
+    let session = put_session(&repository, &now).await;
+    let packs = count(&store, ObjectKind::Pack);
+    let mut local = place.local(&repository, "a");
+    let first = compact(&repository, Some(&mut local), compact_options())
+        .await
+        .unwrap();
+    assert_eq!(first.waiting_for.len(), 1);
+    assert_eq!(first.waiting_for[0].id, session);
+    assert!(count(&store, ObjectKind::Pack) >= packs && count(&store, ObjectKind::Plan) == 1);
+    assert_eq!(contents(&repository).await, expected);
+    store
+        .delete(&ObjectName::of(ObjectKind::Session, session.0))
+        .await
+        .unwrap();
+    let second = compact(&repository, Some(&mut local), compact_options())
+        .await
+        .unwrap();
+    assert!(second.is_finished() && second.finished_plans == 1, "{second:?}");
+    assert_eq!(count(&store, ObjectKind::Plan), 0);
+    assert_eq!(contents(&repository).await, expected);
+    assert!(verify_all(&repository, None).await.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_session_is_fenced_and_cannot_commit_afterwards() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
+    let ids = place.history(&repository, "a").await;
+    delete(&repository, &ids[..1]).await;
+    let session = put_session(&repository, "2001-01-01T00:00:00Z").await;
+    let report = compact(&repository, None, compact_options()).await.unwrap();
+    assert!(report.is_finished() && report.fenced_sessions == 1);
+    let late = repository
+        .put_object(&session.into(), &repository.data, b"{}")
+        .await;
+    assert!(late.unwrap_err().to_string().contains("exists"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_when_a_snapshot_cannot_be_read() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
+    let ids = place.history(&repository, "a").await;
+    delete(&repository, &ids[..1]).await;
+    let name = ObjectName::from(ids[1]);
+    store.damage(&name, |content| {
+        content.map(|content| content.slice(..content.len() / 2))
+    });
+    let packs = count(&store, ObjectKind::Pack);
+    let error = compact(&repository, None, compact_options()).await.unwrap_err();
+    assert!(error.to_string().contains(&ids[1].to_string()), "{error}");
+    assert_eq!(count(&store, ObjectKind::Pack), packs);
+}
