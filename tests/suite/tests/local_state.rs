@@ -54,7 +54,10 @@ fn remove_database(place: &Place, name: &str) {
 async fn assert_works_as_ever(place: &Place, view: &View<'_>, contents: &Contents, database: &str) {
     let before = view.names();
     let unchanged = view.back_up(database).await.unwrap();
-    assert!(unchanged.unchanged && unchanged.snapshot.is_none(), "{unchanged:?}");
+    assert!(
+        unchanged.unchanged && unchanged.snapshot.is_none(),
+        "{unchanged:?}"
+    );
     assert_eq!(unchanged.progress.opened_files, 0);
     assert_eq!(view.names(), before);
 
@@ -65,7 +68,10 @@ async fn assert_works_as_ever(place: &Place, view: &View<'_>, contents: &Content
     let after = view.names();
     assert!(after.is_superset(&before), "something at the target went");
     let packs = |names: &std::collections::BTreeSet<ObjectName>| {
-        names.iter().filter(|name| name.kind() == ObjectKind::Pack).count()
+        names
+            .iter()
+            .filter(|name| name.kind() == ObjectKind::Pack)
+            .count()
     };
     assert!(packs(&after) - packs(&before) <= 2);
 
