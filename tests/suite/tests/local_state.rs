@@ -91,15 +91,13 @@ async fn a_deleted_database_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_database_changes_nothing() {
-    let (place, contents) = place_with_history().await;
-    let path = place.database("present");
-    let whole = std::fs::read(&path).unwrap();
-    for length in [0, 100, 4096, whole.len() / 2, whole.len() - 1] {
-        let view_store = damage_support::copy(&place.store).await;
+    for part in [0.0, 0.01, 0.3, 0.6, 0.999] {
+        let (place, contents) = place_with_history().await;
+        let path = place.database("present");
+        let whole = std::fs::read(&path).unwrap();
         remove_database(&place, "present");
-        std::fs::write(&path, &whole[..length]).unwrap();
-        let _gone_or_never_there = std::fs::remove_file(place.source().join("change"));
-        assert_works_as_ever(&place, &place.with_store(view_store), &contents, "present").await;
+        std::fs::write(&path, &whole[..(whole.len() as f64 * part) as usize]).unwrap();
+        assert_works_as_ever(&place, &place.view(), &contents, "present").await;
     }
 }
 

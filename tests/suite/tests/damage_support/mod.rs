@@ -15,6 +15,7 @@ use duplicati_actors::{
     control::RunControl,
     error::RunError,
     events::{Event, Monitor, Severity},
+    inventory::load_reading_index,
     repair::{RepairOptions, RepairReport, run_repair},
     restore::{RestoreRequest, restore},
 };
@@ -23,7 +24,7 @@ use duplicati_engine::{
     crypto::key_file::{KeyHolder, Unlock},
     format::config::ChunkingParameters,
     id::SnapshotId,
-    index::{ChunkIndex, local::LocalState},
+    index::local::LocalState,
     repository::{CreateOptions, Repository, RepositoryError},
     restore::RestoreOptions,
     storage::{ObjectName, Store, memory::MemoryStore},
@@ -172,11 +173,7 @@ impl View<'_> {
                 complaints: vec![complaint],
             };
         };
-        let mut index = ChunkIndex::new();
-        repository
-            .load_index(None, |_, pack| index.add(&pack))
-            .await
-            .unwrap();
+        let (index, _) = load_reading_index(&repository, None).await.unwrap();
         let target = tempfile::tempdir_in(self.place.folder.path()).unwrap();
         let options = RestoreOptions {
             target: Some(target.path().to_owned()),
