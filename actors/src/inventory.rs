@@ -110,7 +110,7 @@ impl Inventory {
                     if *descriptions.entry(pack.id).or_insert(hash) != hash {
                         contradictions.push(pack.id);
                     }
-                    if packs.contains_key(&pack.id) && !doomed.contains(&pack.id) {
+                    if packs.get(&pack.id) == Some(&pack.object_size_bytes) && !doomed.contains(&pack.id) {
                         index.add(&pack);
                     } else if !index.contains_pack(&pack.id) {
                         postponed.push(pack);
@@ -129,8 +129,15 @@ impl Inventory {
             }
             let (listed, mut foreign_packs) = list_packs(repository).await?;
             packs = listed;
-            // Stored since the first listing, then condemned, then missing.
-            postponed.sort_by_key(|pack| (!packs.contains_key(&pack.id), doomed.contains(&pack.id)));
+            // Stored since the first listing, then condemned, then cut off, then missing.
+            postponed.sort_by_key(|pack| {
+                let size = packs.get(&pack.id);
+                (
+                    size.is_none(),
+                    size != Some(&pack.object_size_bytes),
+                    doomed.contains(&pack.id),
+                )
+            });
             postponed.iter().for_each(|pack| index.add(pack));
             let mut foreign_names = std::mem::take(&mut snapshots.foreign);
             foreign_names.extend(foreign);
@@ -216,6 +223,31 @@ pub async fn list_packs(repository: &Repository) -> Result<(HashMap<PackId, u64>
         .map(|info| (PackId(info.name.id()), info.size_bytes))
         .collect();
     Ok((packs, listing.foreign))
+}
+
+/// The index for reading: packs that are there in full come first, so a chunk that was stored again after damage is read from where it is whole.
+///
+/// # Errors
+/// When the target does not answer. Unreadable segments are part of the answer.
+pub async fn load_reading_index(
+    repository: &Repository,
+    local: Option<&mut LocalState>,
+) -> Result<(ChunkIndex, LoadedIndex), RunError> {
+    let (packs, _) = list_packs(repository).await?;
+    let mut index = ChunkIndex::new();
+    let mut postponed: Vec<PackDescription> = Vec::new();
+    let loaded = repository
+        .load_index(local, |_, pack| {
+            if packs.get(&pack.id) == Some(&pack.object_size_bytes) {
+                index.add(&pack);
+            } else {
+                postponed.push(pack);
+            }
+        })
+        .await?;
+    postponed.sort_by_key(|pack| !packs.contains_key(&pack.id));
+    postponed.iter().for_each(|pack| index.add(pack));
+    Ok((index, loaded))
 }
 
 type Plans = (Vec<(PlanId, Plan)>, Vec<(PlanId, RepositoryError)>, Vec<String>);

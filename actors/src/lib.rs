@@ -7,6 +7,7 @@
 
 pub mod affected;
 pub mod backup;
+pub mod broken;
 pub mod buffers;
 pub mod byte_budget;
 pub mod compact;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod inlet;
 pub mod inventory;
 pub mod metrics;
+pub mod purge;
 pub mod rebuild;
 pub mod repair;
 pub mod restore;

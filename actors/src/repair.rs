@@ -101,20 +101,23 @@ pub async fn run_repair(
         outcome?;
     }
     let check = CheckOptions { full: options.full };
+    // A segment that stays although it cannot be read would be hidden by the local copy.
+    let local = local.filter(|_| report.unreadable_packs.is_empty());
     report.remaining = run_check(repository, local, check, clock, monitor, control).await?;
     Ok(report)
 }
 
 async fn repair(
     repository: &Arc<Repository>,
-    mut local: Option<&mut LocalState>,
+    local: Option<&mut LocalState>,
     options: &RepairOptions,
     own: Option<&OwnSession>,
     monitor: &Monitor,
     control: &RunControl,
     report: &mut RepairReport,
 ) -> Result<(), RunError> {
-    let mut inventory = Inventory::take(repository, local.as_deref_mut()).await?;
+    // Without the local copy: it may hold what the target has lost (S-5).
+    let mut inventory = Inventory::take(repository, None).await?;
     let index = std::mem::take(&mut inventory.index);
     monitor.progress.set_phase(Phase::Working);
     let remembered = match local.as_deref() {

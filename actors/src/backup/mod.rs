@@ -24,3 +24,4 @@ pub mod wiring;
 
 pub use options::{BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, SymlinkPolicy};
 pub use pipeline::run_backup;
+pub(crate) use tree_builder::list_with;

@@ -210,6 +210,16 @@ pub fn store_list(
     known: &ChunkSet,
     frames: &mut FrameFiller,
 ) -> Result<ChunkList, RunError> {
+    list_with(ids, |content| {
+        store_tree_chunk(content, repository, known, frames)
+    })
+}
+
+/// The same for whoever stores list chunks in another way.
+pub(crate) fn list_with(
+    ids: Vec<ChunkId>,
+    mut store: impl FnMut(&[u8]) -> Result<ChunkId, RunError>,
+) -> Result<ChunkList, RunError> {
     let mut list = ChunkList::direct(ids);
     while list.ids.len() > INLINE_IDS_MAX {
         let mut upper = Vec::new();
@@ -221,7 +231,7 @@ pub fn store_list(
             let by_content =
                 count >= LIST_IDS_MIN && usize::from(id.0[31]) % 256 + 256 * (usize::from(id.0[30]) % 4) == 0;
             if by_content || count >= LIST_IDS_MAX || place + 1 == list.ids.len() {
-                upper.push(store_tree_chunk(&content, repository, known, frames)?);
+                upper.push(store(&content)?);
                 content.clear();
                 count = 0;
             }

@@ -202,7 +202,7 @@ async fn scan_trees(
 }
 
 /// Whether a chunk's pack is missing or ends before it.
-fn is_out_of_reach(index: &ChunkIndex, inventory: &Inventory, id: &ChunkId) -> bool {
+pub(crate) fn is_out_of_reach(index: &ChunkIndex, inventory: &Inventory, id: &ChunkId) -> bool {
     let Some(place) = index.find(id) else { return true };
     let frame = index.frame(place.frame);
     let Some(size) = inventory.packs.get(&frame.pack) else {

@@ -99,7 +99,8 @@ fn key(list: &ChunkList) -> [u8; 32] {
     *blake3::hash(&encoded).as_bytes()
 }
 
-async fn loses(
+/// Whether a file needs a chunk for which `is_lost` is true, or a list of its chunks cannot be read.
+pub async fn loses(
     reader: &TreeReader,
     list: &ChunkList,
     is_lost: &(dyn Fn(&ChunkId) -> bool + Sync),

@@ -8,8 +8,9 @@ mod samples;
 use duplicati_engine::{format::path_text::PathText, id::SnapshotId, index::id_table::IdTable};
 use serde::Serialize;
 
+pub(crate) use check::is_out_of_reach;
 pub use check::{CheckOptions, run_check};
-pub(crate) use lost_files::find_lost_files;
+pub(crate) use lost_files::{find_lost_files, loses};
 pub(crate) use samples::open_pack;
 pub use samples::{VerifyOptions, run_verify};
 

@@ -105,7 +105,19 @@ async fn find_key(
         let object = store.get(&info.name, None).await?;
         tried += 1;
         match key_file::open(&object, unlock) {
-            Ok(key) if key.repository_id != config.repository_id => {}
+            Ok(key) if key.repository_id != config.repository_id => {
+                // It opens, so the passphrase is not what is wrong.
+                let source = FormatError::damaged(
+                    "key file",
+                    format!(
+                        "it belongs to repository {}, but {} is that of repository {}; one of the two was exchanged",
+                        key.repository_id,
+                        ObjectName::CONFIG,
+                        config.repository_id
+                    ),
+                );
+                damaged = Some(RepositoryError::object(&info.name, store.location(), source));
+            }
             Ok(key) if key.kind == KeyKind::WriteOnly => {
                 write_only = write_only.or(Some((KeyId(info.name.id()), key)));
             }

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use duplicati_actors::inventory::load_reading_index;
 use duplicati_backends::StoreAddress;
 use duplicati_engine::{
     format::config::ChunkingParameters,
@@ -197,11 +198,7 @@ impl Connection {
             Some(_) => Some(self.local()?),
             None => None,
         };
-        let mut index = ChunkIndex::new();
-        let loaded = self
-            .repository
-            .load_index(local.as_mut(), |_, pack| index.add(&pack))
-            .await?;
+        let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
         for (_, error) in &loaded.unreadable {
             invocation
                 .log

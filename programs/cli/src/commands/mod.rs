@@ -3,6 +3,7 @@
 //!
 //! A command reads its options, calls the engine, and prints. What two commands share is in neither.
 
+mod affected;
 mod backup;
 mod backup_options;
 mod changelog;
@@ -21,6 +22,8 @@ mod list_filesets;
 mod list_folder_content;
 mod matching;
 mod path_choice;
+mod purge;
+mod purge_broken_files;
 mod repair;
 mod restore;
 mod search_entries;
@@ -70,7 +73,10 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("delete", running!(delete)),
     ("compact", running!(compact)),
     ("test", running!(test)),
+    ("affected", running!(affected)),
     ("repair", running!(repair)),
+    ("purge", running!(purge)),
+    ("purge-broken-files", running!(purge_broken_files)),
     ("list-broken-files", running!(list_broken_files)),
     ("dump", running!(dump)),
     ("key", running!(key)),
@@ -95,9 +101,6 @@ mod tests {
     /// Commands of the table that this version does not carry out.
     const NOT_AVAILABLE: &[&str] = &[
         "sync",
-        "affected",
-        "purge",
-        "purge-broken-files",
         "set-locks",
         "read-lock-info",
         "send-mail",

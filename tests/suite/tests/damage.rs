@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Every kind of object × every kind of damage: what is not affected restores, what is lost is named and never wrong, `repair` brings back what can
+//! be had and never makes things worse, and the next backup works or says what stands in its way.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod damage_support;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use damage_support::{Contents, Place, View, copy, noise};
+use duplicati_engine::{
+    format::pack::PackClass,
+    id::{PackId, SnapshotId},
+    repository::Repository,
+    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    Truncated,
+    BitFlipped,
+    Missing,
+    /// Both objects of the kind have each other's content; the only one of its kind has that of another repository.
+    Swapped,
+}
+
+const DAMAGES: [Damage; 4] = [
+    Damage::Truncated,
+    Damage::BitFlipped,
+    Damage::Missing,
+    Damage::Swapped,
+];
+
+/// A repository with two snapshots, and what each of the two backups stored.
+struct Scene {
+    place: Place,
+    snapshots: [SnapshotId; 2],
+    contents: [Contents; 2],
+    stored: [Vec<ObjectName>; 2],
+    repository: Arc<Repository>,
+}
+
+impl Scene {
+    /// `kept` never changes and lies in the first packs; `changing` does, and `later` comes with the second snapshot.
+    async fn new() -> Self {
+        let place = Place::new().await;
+        let view = place.view();
+        let mut contents = Contents::new();
+        let write = |contents: &mut Contents, name: &str, content: Vec<u8>| {
+            place.write(name, &content);
+            contents.insert(name.to_owned(), content);
+        };
+        write(&mut contents, "kept/one", noise(1, 90_000));
+        write(&mut contents, "kept/two", noise(2, 60_000));
+        write(&mut contents, "changing", noise(3, 80_000));
+        let before = view.names();
+        let first = view.back_up("local").await.unwrap().snapshot.unwrap();
+        let between = view.names();
+        let first_contents = contents.clone();
+        write(&mut contents, "changing", noise(4, 80_000));
+        write(&mut contents, "later", noise(5, 70_000));
+        let second = view.back_up("local").await.unwrap().snapshot.unwrap();
+        let after = view.names();
+        let stored = [
+            between.difference(&before).copied().collect(),
+            after.difference(&between).copied().collect(),
+        ];
+        let repository = view.open().await.unwrap();
+        Self {
+            place,
+            snapshots: [first, second],
+            contents: [first_contents, contents],
+            stored,
+            repository,
+        }
+    }
+
+    /// The object of a kind that a backup stored.
+    fn object(&self, backup: usize, kind: ObjectKind) -> ObjectName {
+        let mut found = self.stored[backup].iter().filter(|name| name.kind() == kind);
+        let name = *found.next().unwrap();
+        assert!(found.next().is_none(), "one {kind:?} for each backup");
+        name
+    }
+
+    /// The pack of a class that a backup stored.
+    async fn pack(&self, backup: usize, class: PackClass) -> ObjectName {
+        let mut packs: Vec<PackId> = Vec::new();
+        self.repository
+            .load_index(None, |_, pack| {
+                if pack.footer.class == class && self.stored[backup].contains(&pack.id.into()) {
+                    packs.push(pack.id);
+                }
+            })
+            .await
+            .unwrap();
+        assert_eq!(packs.len(), 1);
+        packs[0].into()
+    }
+
+    /// A copy of the target with the second backup's object damaged.
+    async fn damaged(&self, [first, second]: [ObjectName; 2], damage: Damage) -> Arc<MemoryStore> {
+        let store = copy(&self.place.store).await;
+        match damage {
+            Damage::Swapped => {
+                let one = store.get(&first, None).await.unwrap();
+                let two = store.get(&second, None).await.unwrap();
+                store.damage(&first, |_| Some(two));
+                store.damage(&second, |_| Some(one));
+            }
+            _ => harm(&store, &second, damage),
+        }
+        store
+    }
+
+    /// Restores one snapshot; each file must be right, or not be there and be named. Returns the names of those that are lost.
+    async fn lost(&self, view: &View<'_>, snapshot: usize) -> Vec<String> {
+        let restored = view.restore(self.snapshots[snapshot]).await;
+        let mut lost = Vec::new();
+        for (name, expected) in &self.contents[snapshot] {
+            if restored.files.get(name) == Some(expected) {
+                continue;
+            }
+            assert!(
+                restored.names(&self.place.source(), name),
+                "{name} is lost and nobody says so: {:?}",
+                restored.complaints
+            );
+            lost.push(name.clone());
+        }
+        assert!(
+            restored.complaints.is_empty() || !lost.is_empty(),
+            "nothing is lost, but: {:?}",
+            restored.complaints
+        );
+        lost
+    }
+
+    /// Backs up something new; a success must be a backup that restores, except where content is damaged without anybody knowing yet.
+    async fn back_up_again(&self, view: &View<'_>, needs_repair: bool, may_stay_lost: &[&str], what: &str) {
+        self.place.write("newest", what.as_bytes());
+        for suffix in ["", "-wal", "-shm"] {
+            let path = |name: &str| self.place.folder.path().join(format!("{name}.sqlite{suffix}"));
+            if path("local").exists() {
+                std::fs::copy(path("local"), path("copied")).unwrap();
+            }
+        }
+        for database in ["copied", "fresh"] {
+            let view = self.place.with_store(copy(&view.store).await);
+            let before = view.names();
+            let id = match view.back_up(database).await {
+                Ok(report) => report.snapshot.unwrap(),
+                Err(error) => panic!("{what}: the next backup fails: {error}"),
+            };
+            assert!(
+                view.names().is_superset(&before),
+                "{what}: a backup removed something"
+            );
+            // The database at hand may know a segment that the target has lost; then it takes a repair, with this database.
+            if needs_repair {
+                let report = view.repair(database, false).await.unwrap();
+                assert!(report.remaining.is_clean(), "{what}, database {database}");
+            }
+            let restored = view.restore(id).await;
+            let mut expected = self.contents[1].clone();
+            expected.insert("newest".to_owned(), what.as_bytes().to_vec());
+            for (name, content) in expected {
+                let is_right = restored.files.get(&name) == Some(&content);
+                let is_excused =
+                    may_stay_lost.contains(&name.as_str()) && restored.names(&self.place.source(), &name);
+                assert!(
+                    is_right || is_excused,
+                    "{what}, database {database}: {name} of the new backup: {:?}",
+                    restored.complaints
+                );
+            }
+        }
+        remove_databases(&self.place, &["fresh", "copied"]);
+    }
+}
+
+fn remove_databases(place: &Place, names: &[&str]) {
+    for name in names {
+        for suffix in ["", "-wal", "-shm"] {
+            let path = place.folder.path().join(format!("{name}.sqlite{suffix}"));
+            let _gone_or_never_there = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn harm(store: &MemoryStore, name: &ObjectName, damage: Damage) {
+    store.damage(name, |content| {
+        let content = content.unwrap();
+        match damage {
+            Damage::Truncated => Some(content.slice(..content.len() / 2)),
+            Damage::BitFlipped => {
+                let mut bytes = content.to_vec();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 4;
+                Some(Bytes::from(bytes))
+            }
+            Damage::Missing => None,
+            Damage::Swapped => unreachable!("needs two objects"),
+        }
+    });
+}
+
+/// Repairs, and checks that nothing that could be restored before is lost now (S-7), and that a dry run changes nothing.
+async fn repair(
+    scene: &Scene,
+    view: &View<'_>,
+    lost_before: &[Vec<String>; 2],
+    what: &str,
+) -> [Vec<String>; 2] {
+    let before = view.store.inventory();
+    remove_databases(&scene.place, &["dry", "repairing"]);
+    view.repair("dry", true).await.unwrap();
+    assert_eq!(
+        view.store.inventory(),
+        before,
+        "{what}: a dry run changed something"
+    );
+    let packs = |view: &View<'_>| -> Vec<ObjectName> {
+        let kinds = [
+            ObjectKind::Pack,
+            ObjectKind::Snapshot,
+            ObjectKind::Key,
+            ObjectKind::Config,
+        ];
+        view.names()
+            .into_iter()
+            .filter(|name| kinds.contains(&name.kind()))
+            .collect()
+    };
+    let kept = packs(view);
+    view.repair("repairing", false)
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(packs(view), kept, "{what}: repair touched more than the index");
+    let lost = [scene.lost(view, 0).await, scene.lost(view, 1).await];
+    for (before, after) in lost_before.iter().zip(&lost) {
+        for name in after {
+            assert!(before.contains(name), "{what}: repair cost {name}");
+        }
+    }
+    lost
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_data_pack_costs_its_own_files_and_no_others() {
+    let scene = Scene::new().await;
+    let packs = [
+        scene.pack(0, PackClass::Data).await,
+        scene.pack(1, PackClass::Data).await,
+    ];
+    for damage in DAMAGES {
+        let what = format!("data pack, {damage:?}");
+        let view = scene.place.with_store(scene.damaged(packs, damage).await);
+        let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
+        if damage == Damage::Swapped {
+            assert!(!lost[0].is_empty() && !lost[1].is_empty(), "{what}: {lost:?}");
+        } else {
+            assert_eq!(lost[0], Vec::<String>::new(), "{what}");
+            assert!(
+                !lost[1].is_empty() && !lost[1].iter().any(|name| name.starts_with("kept")),
+                "{what}: {lost:?}"
+            );
+        }
+        repair(&scene, &view, &lost, &what).await;
+        // Content that went bad in a pack of the right size is only found by reading it: `test`, not a backup.
+        let may_stay_lost: &[&str] = match damage {
+            Damage::Missing | Damage::Truncated => &[],
+            Damage::BitFlipped => &["changing", "later"],
+            Damage::Swapped => &["changing", "later", "kept/one", "kept/two"],
+        };
+        scene.back_up_again(&view, false, may_stay_lost, &what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_tree_pack_costs_its_own_snapshot_and_no_other() {
+    let scene = Scene::new().await;
+    let packs = [
+        scene.pack(0, PackClass::Tree).await,
+        scene.pack(1, PackClass::Tree).await,
+    ];
+    for damage in DAMAGES {
+        let what = format!("tree pack, {damage:?}");
+        let view = scene.place.with_store(scene.damaged(packs, damage).await);
+        let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
+        if damage != Damage::Swapped {
+            assert_eq!(lost[0], Vec::<String>::new(), "{what}");
+        }
+        assert!(!lost[1].is_empty(), "{what}");
+        repair(&scene, &view, &lost, &what).await;
+        let may_stay_lost: &[&str] = match damage {
+            Damage::Missing | Damage::Truncated => &[],
+            Damage::BitFlipped | Damage::Swapped => &["kept/one", "kept/two"],
+        };
+        scene.back_up_again(&view, false, may_stay_lost, &what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_index_segment_is_repaired_completely() {
+    let scene = Scene::new().await;
+    let segments = [
+        scene.object(0, ObjectKind::IndexSegment),
+        scene.object(1, ObjectKind::IndexSegment),
+    ];
+    for damage in DAMAGES {
+        let what = format!("index segment, {damage:?}");
+        let view = scene.place.with_store(scene.damaged(segments, damage).await);
+        let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
+        assert_eq!(lost[0], Vec::<String>::new(), "{what}");
+        assert_eq!(lost[1].is_empty(), damage == Damage::Swapped, "{what}: {lost:?}");
+        scene.back_up_again(&view, true, &[], &what).await;
+        let lost = repair(&scene, &view, &lost, &what).await;
+        assert_eq!(lost, [Vec::<String>::new(), Vec::new()], "{what}");
+        let again = view.repair("again", false).await.unwrap();
+        assert!(
+            again.remaining.is_clean() && again.described_packs.is_empty(),
+            "{what}"
+        );
+        scene.back_up_again(&view, false, &[], &what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_manifest_costs_its_own_snapshot_and_no_other() {
+    let scene = Scene::new().await;
+    let manifests = scene.snapshots.map(ObjectName::from);
+    for damage in DAMAGES {
+        let what = format!("manifest, {damage:?}");
+        let view = scene.place.with_store(scene.damaged(manifests, damage).await);
+        if damage == Damage::Swapped {
+            // Both are there under each other's name; the date says which is which.
+            let restored = view.restore(scene.snapshots[1]).await;
+            assert!(restored.files == scene.contents[0] && restored.complaints.is_empty());
+            view.repair("repairing", false).await.unwrap();
+        } else {
+            let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
+            assert_eq!(lost[0], Vec::<String>::new(), "{what}");
+            let listing = view.open().await.unwrap().list_snapshots().await.unwrap();
+            assert_eq!(listing.unreadable.len(), usize::from(damage != Damage::Missing));
+            repair(&scene, &view, &lost, &what).await;
+        }
+        scene.back_up_again(&view, false, &[], &what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_config_or_key_is_refused_by_name_and_costs_nothing_once_it_is_back() {
+    let scene = Scene::new().await;
+    let key = *scene
+        .place
+        .view()
+        .names()
+        .iter()
+        .find(|name| name.kind() == ObjectKind::Key)
+        .unwrap();
+    let other = Place::new().await;
+    for (name, word) in [(ObjectName::CONFIG, "repository"), (key, "key")] {
+        for damage in DAMAGES {
+            let what = format!("{name}, {damage:?}");
+            let store = copy(&scene.place.store).await;
+            match damage {
+                Damage::Swapped => {
+                    let foreign = other.view().names();
+                    let foreign = foreign.iter().find(|other| other.kind() == name.kind()).unwrap();
+                    let content = other.store.get(foreign, None).await.unwrap();
+                    store.damage(&name, |_| Some(content));
+                }
+                damage => harm(&store, &name, damage),
+            }
+            let before = store.inventory();
+            let view = scene.place.with_store(store);
+            let error = match view.open().await {
+                Ok(_) => panic!("{what}: it opens all the same"),
+                Err(error) => error.to_string(),
+            };
+            assert!(error.contains(word), "{what}: {error}");
+            assert!(view.back_up("local").await.is_err(), "{what}");
+            assert!(view.repair("local", false).await.is_err(), "{what}");
+            assert_eq!(view.store.inventory(), before, "{what}");
+            let whole = scene.place.store.get(&name, None).await.unwrap();
+            view.store.damage(&name, |_| Some(whole));
+            assert_eq!(scene.lost(&view, 1).await, Vec::<String>::new(), "{what}");
+        }
+    }
+}
