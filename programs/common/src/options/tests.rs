@@ -149,7 +149,7 @@ fn the_last_occurrence_wins_across_aliases_and_quotes_are_removed() {
 #[test]
 fn absent_options_answer_with_their_default() {
     let options = parse(&[]);
-    assert_eq!(options.size("dblock-size"), Some(50 << 20));
+    assert_eq!(options.size("dblock-size"), Some(16 << 20));
     assert_eq!(options.timespan("retry-delay"), Some(Timespan::from_seconds(10)));
     assert_eq!(options.string("symlink-policy"), Some("Store"));
     assert_eq!(options.list("ignore-filenames"), ["CACHEDIR.TAG"]);
@@ -241,7 +241,7 @@ fn mapped_options_are_silent() {
 
 #[test]
 fn compression_levels_of_archives_become_zstd_levels() {
-    assert_eq!(parse(&[]).zstd_level(), 3);
+    assert_eq!(parse(&[]).zstd_level(), 2);
     assert_eq!(parse(&["--compression-level=0"]).zstd_level(), 1);
     assert_eq!(parse(&["--zip-compression-level=9"]).zstd_level(), 9);
     assert_eq!(parse(&["--tzstd-compression-level=22"]).zstd_level(), 19);
