@@ -99,12 +99,7 @@ mod tests {
     use super::*;
 
     /// Commands of the table that this version does not carry out.
-    const NOT_AVAILABLE: &[&str] = &[
-        "sync",
-        "set-locks",
-        "read-lock-info",
-        "send-mail",
-    ];
+    const NOT_AVAILABLE: &[&str] = &["sync", "set-locks", "read-lock-info", "send-mail"];
 
     #[test]
     fn every_command_of_the_table_has_a_handler_or_is_known_to_have_none() {
