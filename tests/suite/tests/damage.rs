@@ -319,6 +319,7 @@ async fn a_damaged_index_segment_is_repaired_completely() {
         scene.back_up_again(&view, true, &[], &what).await;
         let lost = repair(&scene, &view, &lost, &what).await;
         assert_eq!(lost, [Vec::<String>::new(), Vec::new()], "{what}");
+        remove_databases(&scene.place, &["again"]);
         let again = view.repair("again", false).await.unwrap();
         assert!(
             again.remaining.is_clean() && again.described_packs.is_empty(),
