@@ -23,7 +23,7 @@ fn no_arguments_and_help_words_print_help() {
             .run(&["help", "--dblock-size"])
             .expect(0)
             .stdout
-            .contains("50mb")
+            .contains("16mb")
     );
     assert!(
         world
