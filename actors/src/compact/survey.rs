@@ -171,6 +171,14 @@ pub fn refuse_unreadable(inventory: &Inventory) -> Result<(), RunError> {
             "run `repair`, or delete that version",
         );
     }
+    // Snapshots that somebody removed, or that a broken target does not list, look like none at all: then everything would be waste.
+    if inventory.snapshots.snapshots.is_empty() && !inventory.packs.is_empty() {
+        return Err(RunError::Refused(format!(
+            "the repository lists no version although it holds {} packs, so nothing may be deleted; if the versions are gone by accident, bring the \
+             files of its folder `snapshots` back, and if the whole repository is to go, delete its folder",
+            inventory.packs.len()
+        )));
+    }
     if let Some((id, error)) = inventory.unreadable_segments.first() {
         return refused(format!("index segment {id}"), error, "run `repair`");
     }

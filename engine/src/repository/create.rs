@@ -16,7 +16,7 @@ use crate::{
     format::config::{ChunkingParameters, Encryption, RepositoryConfig},
     hashing::ChunkHasher,
     id::{KeyId, RepositoryId},
-    storage::{ObjectName, Store},
+    storage::{ObjectKind, ObjectName, Store},
 };
 
 /// How a new repository shall be.
@@ -45,6 +45,18 @@ impl Repository {
                 location: store.location(),
                 examples,
             });
+        }
+        // A lost config must not be papered over: a new secret would make everything stored before unreadable. Key files alone may be
+        // what another first backup left that came second.
+        for kind in [ObjectKind::Snapshot, ObjectKind::IndexSegment, ObjectKind::Pack] {
+            let found = store.list(kind).await?.objects.len();
+            if found > 0 {
+                return Err(RepositoryError::ConfigLost {
+                    location: store.location(),
+                    kind: kind.folder(),
+                    found,
+                });
+            }
         }
         let repository_id = RepositoryId(random_id().map_err(RepositoryError::Seal)?);
         let created = options.created;

@@ -30,6 +30,19 @@ pub enum RepositoryError {
         /// A few names.
         examples: String,
     },
+    /// Objects without a config.
+    #[error(
+        "{location} holds {found} objects in {kind}/ but no repository.json, so it is a repository that lost its config; bring that file back from a \
+         copy, or choose another folder"
+    )]
+    ConfigLost {
+        /// The target.
+        location: String,
+        /// The folder with objects.
+        kind: &'static str,
+        /// How many.
+        found: usize,
+    },
     /// No passphrase or identity was given.
     #[error("the repository at {location} is encrypted: give --passphrase or --identity")]
     NeedsKey {

@@ -98,7 +98,7 @@ fn repository_id(error: &RepositoryError) -> &'static str {
     match error {
         RepositoryError::Store(error) => store_id(error),
         RepositoryError::Absent { .. } => ids::EMPTY_REMOTE_LOCATION,
-        RepositoryError::Occupied { .. } => ids::DESTINATION_OCCUPIED,
+        RepositoryError::Occupied { .. } | RepositoryError::ConfigLost { .. } => ids::DESTINATION_OCCUPIED,
         RepositoryError::NeedsKey { .. } => ids::MISSING_PASSPHRASE,
         RepositoryError::WrongKey { .. } => ids::WRONG_PASSPHRASE,
         RepositoryError::NotEncrypted { .. } => ids::PASSPHRASE_ADDITION_NOT_SUPPORTED,

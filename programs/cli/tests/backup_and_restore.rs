@@ -618,3 +618,45 @@ fn space_comes_back_when_versions_go() {
     world.on_destination("restore", &[&option]).expect(0);
     assert_eq!(std::fs::read(target.join("sub/b.bin")).unwrap(), noise(3));
 }
+
+#[test]
+fn a_missing_source_never_costs_an_older_version() {
+    let world = World::new();
+    let other = world.path("other");
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("only-here"), "precious").unwrap();
+    let more = [other.to_str().unwrap(), "--keep-versions=1"];
+    world.backup(&more).expect(0);
+    std::fs::rename(&other, world.path("unmounted")).unwrap();
+    let second = world.backup(&more).expect(2);
+    let told = second.stderr + &second.stdout;
+    assert!(told.contains("no older version is deleted"), "{told}");
+    let found = world.on_destination("find", &["*only-here"]).expect(0);
+    assert!(found.stdout.contains("only-here"));
+}
+
+#[test]
+fn a_repository_that_lost_its_config_is_not_papered_over() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    std::fs::remove_file(world.destination().join("repository.json")).unwrap();
+    let refused = world.backup(&[]).expect(100);
+    assert!(refused.stderr.contains("lost its config"), "{}", refused.stderr);
+    assert_eq!(
+        std::fs::read_dir(world.destination().join("keys"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn compaction_without_any_version_deletes_nothing() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    for entry in std::fs::read_dir(world.destination().join("snapshots")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let refused = world.on_destination("compact", &[]).expect(100);
+    assert!(refused.stderr.contains("lists no version"), "{}", refused.stderr);
+}

@@ -12,7 +12,7 @@ use duplicati_engine::retention::RetentionPolicy;
 use duplicati_programs_common::ExitCode;
 
 use super::{
-    backup_options::backup_options,
+    backup_options::{backup_options, lacks_a_source},
     compact::{compact, compact_options, compact_values},
     delete::deleted_values,
 };
@@ -104,6 +104,14 @@ async fn after_backup(
     // Without a database this is a dry run into nowhere. With a write-only key nothing can be read, and cleaning up is another machine's task.
     let may_read = connection.repository.data.can_open();
     if report.partial || connection.database.is_none() || !may_read {
+        return Ok(after);
+    }
+    if policy.is_some() && lacks_a_source(invocation) {
+        // An unmounted disk must not cost the last good copy of what is on it.
+        invocation.log.warning(
+            "RetentionSkipped",
+            "a source is missing, so no older version is deleted; --allow-missing-source says that it may be",
+        );
         return Ok(after);
     }
     if let Some(policy) = policy {

@@ -205,6 +205,19 @@ pub fn sources(invocation: &Invocation) -> Outcome<Vec<Vec<u8>>> {
     Ok(without_nested(existing))
 }
 
+/// Whether a source is missing and nobody said that it may be: then this version must not push older ones out.
+pub fn lacks_a_source(invocation: &Invocation) -> bool {
+    if invocation.options.bool("allow-missing-source") || invocation.options.bool("stdin") {
+        return false;
+    }
+    let first = usize::from(invocation.spec.takes_destination);
+    let exists = |path: &[u8]| std::fs::symlink_metadata(Path::new(OsStr::from_bytes(path))).is_ok();
+    invocation
+        .arguments_from(first)
+        .iter()
+        .any(|text| !exists(&invocation.absolute(text)))
+}
+
 fn is_empty_folder(path: &[u8]) -> bool {
     std::fs::read_dir(OsStr::from_bytes(path)).is_ok_and(|mut entries| entries.next().is_none())
 }
