@@ -69,6 +69,24 @@ impl ByteBudget {
         })
     }
 
+    /// Takes bytes if they are free now; clamped as in [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub fn try_acquire(&self, bytes: u64) -> Result<Option<BytePermit>, RunError> {
+        self.inner.control.check()?;
+        let bytes = bytes.min(self.inner.total);
+        let mut free = self.inner.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if *free < bytes {
+            return Ok(None);
+        }
+        *free -= bytes;
+        Ok(Some(BytePermit {
+            bytes,
+            inner: Arc::clone(&self.inner),
+        }))
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.inner.total - *self.inner.free.lock().unwrap_or_else(PoisonError::into_inner)

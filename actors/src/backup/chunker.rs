@@ -28,7 +28,7 @@ use duplicati_engine::{
 
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
-    frame_filler::FrameFiller,
+    frame_filler::{FrameFiller, FrameKind},
     tree_builder::store_list,
 };
 use crate::{
@@ -51,12 +51,8 @@ pub struct Chunker {
     pub batches: Outlet<WalkBatch>,
     /// The next stage.
     pub tree_builder: Inlet<BuiltBatch>,
-    /// Frames of data that compresses.
-    pub text: FrameFiller,
-    /// Frames of data that does not.
-    pub noise: FrameFiller,
-    /// Frames of long chunk lists.
-    pub lists: FrameFiller,
+    /// Frames of new chunks and of long chunk lists.
+    pub frames: FrameFiller,
     /// Refuse locked files.
     pub locking: AdvisoryLocking,
     /// Store no metadata.
@@ -142,9 +138,7 @@ impl Chunker {
                 window,
             })?;
         }
-        self.text.flush()?;
-        self.noise.flush()?;
-        self.lists.flush()
+        self.frames.flush()
     }
 
     /// Reads one file; a file that cannot be read is told and left out.
@@ -267,7 +261,7 @@ impl Chunker {
     }
 
     fn file_body(&mut self, content: Content) -> Result<EntryBody, RunError> {
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.lists)?;
+        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
         Ok(EntryBody::File {
             size: content.size,
             content: list,
@@ -383,11 +377,12 @@ impl Chunker {
             if self.known.insert(&id) {
                 Progress::add(&self.monitor.progress.new_chunks, 1);
                 Progress::add(&self.monitor.progress.new_bytes, length as u64);
-                if scratch.test.is_incompressible(chunk) {
-                    self.noise.add(id, chunk)?;
+                let kind = if scratch.test.is_incompressible(chunk) {
+                    FrameKind::Noise
                 } else {
-                    self.text.add(id, chunk)?;
-                }
+                    FrameKind::Text
+                };
+                self.frames.add(kind, id, chunk)?;
             }
             content.ids.push(id);
             content.size += length as u64;

@@ -22,6 +22,8 @@ mod uploader;
 mod walker;
 pub mod wiring;
 
-pub use options::{BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, SymlinkPolicy};
+pub use options::{
+    BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, SymlinkPolicy,
+};
 pub use pipeline::run_backup;
 pub(crate) use tree_builder::list_with;

@@ -291,7 +291,7 @@ async fn run_stages(
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         chosen => chosen,
     };
-    let budget_bytes = options.pack_size_bytes * wiring::BUDGET_PACKS + wiring::BUDGET_FRAMES_BYTES;
+    let budget_bytes = wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max());
     let budget = ByteBudget::new(budget_bytes, control);
     let window = ByteBudget::new(wiring::WINDOW_BATCHES, control);
     let raw_buffers = BufferPool::new(wiring::SEALER_CAPACITY_ITEMS + workers);
@@ -310,15 +310,7 @@ async fn run_stages(
         inlet(tree_builder::NAME, wiring::TREE_BUILDER_CAPACITY_ITEMS, control);
     let (chunker_inlet, chunker_outlet) = inlet(chunker::NAME, wiring::CHUNKER_CAPACITY_ITEMS, control);
 
-    let filler = |class, compressible| {
-        FrameFiller::new(
-            class,
-            compressible,
-            sealer_inlet.clone(),
-            budget.clone(),
-            raw_buffers.clone(),
-        )
-    };
+    let filler = || FrameFiller::new(sealer_inlet.clone(), budget.clone(), raw_buffers.clone());
     let parent_tree = parent.as_ref().map(|(_, manifest)| {
         let tree = TreeReader::new(
             Arc::clone(repository),
@@ -419,7 +411,7 @@ async fn run_stages(
         repository: Arc::clone(repository),
         known: Arc::clone(&known),
         batches: builder_outlet,
-        frames: filler(PackClass::Tree, true),
+        frames: filler(),
         done: tree_sender,
         discard_if_unchanged: parent.is_some() && !options.commit_unchanged,
         monitor: monitor.clone(),
@@ -434,9 +426,7 @@ async fn run_stages(
                     known: Arc::clone(&known),
                     batches: chunker_outlet.clone(),
                     tree_builder: builder_inlet.clone(),
-                    text: filler(PackClass::Data, true),
-                    noise: filler(PackClass::Data, false),
-                    lists: filler(PackClass::Tree, true),
+                    frames: filler(),
                     locking: if options.honour_locks {
                         AdvisoryLocking::Respect
                     } else {

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use super::{
     batches::{BuiltBatch, BuiltItem, BuiltTree},
-    frame_filler::FrameFiller,
+    frame_filler::{FrameFiller, FrameKind},
 };
 use crate::{error::RunError, events::Monitor, inlet::Outlet};
 
@@ -198,7 +198,7 @@ fn store_tree_chunk(
 ) -> Result<ChunkId, RunError> {
     let id = repository.hasher.id(PackClass::Tree, content);
     if known.insert(&id) {
-        frames.add(id, content)?;
+        frames.add(FrameKind::Tree, id, content)?;
     }
     Ok(id)
 }

@@ -28,9 +28,17 @@ pub const WALKER_OPEN_FOLDERS_MAX: usize = 128;
 /// Raw size at which a frame is sent on, bytes (F-4).
 pub const FRAME_SIZE_BYTES: usize = 1 << 20;
 /// Budget besides packs, bytes: frames being filled, sealed and opened again.
-pub const BUDGET_FRAMES_BYTES: u64 = 32 << 20;
+pub const BUDGET_FRAMES_BYTES: u64 = 12 << 20;
 /// Packs that the budget has room for: one of each class being filled, and at least one under way.
 pub const BUDGET_PACKS: u64 = 3;
+/// Largest chunks that the budget has room for besides: open packs may pass their size by one frame each, and one more chunk must
+/// still get in, or nothing would ever fill them.
+pub const BUDGET_CHUNKS: u64 = 4;
+
+/// Bytes in flight of one run.
+pub fn budget_bytes(pack_size_bytes: u64, chunk_size_bytes_max: usize) -> u64 {
+    pack_size_bytes * BUDGET_PACKS + BUDGET_FRAMES_BYTES + chunk_size_bytes_max as u64 * BUDGET_CHUNKS
+}
 
 /// Packs described in one index segment before it is written; what a lost local database can cost after a crash.
 pub const SEGMENT_PACKS_MAX: usize = 64;

@@ -119,6 +119,7 @@ struct Planner {
     levels: Vec<Level>,
     next_number: u64,
     window: Vec<ChunkUse<Arc<FileJob>>>,
+    window_pieces: usize,
     window_files_bytes: usize,
 }
 
@@ -138,6 +139,7 @@ impl Planner {
             }],
             next_number: 1,
             window: Vec::new(),
+            window_pieces: wiring::WINDOW_PIECES_FIRST,
             window_files_bytes: 0,
             context,
             target,
@@ -400,7 +402,7 @@ impl Planner {
                 data_offset: offset,
             });
             offset += u64::from(place.length);
-            if self.window.len() >= wiring::WINDOW_PIECES_MAX {
+            if self.window.len() >= self.window_pieces {
                 self.dispatch().await?;
             }
         }
@@ -481,6 +483,7 @@ impl Planner {
     /// Sends the window on its way.
     async fn dispatch(&mut self) -> Result<(), RunError> {
         let window = std::mem::take(&mut self.window);
+        self.window_pieces = (self.window_pieces * 2).min(wiring::WINDOW_PIECES_MAX);
         self.window_files_bytes = 0;
         let context = Arc::clone(&self.context);
         for read in plan_reads(window, context.tree.frames().index()) {

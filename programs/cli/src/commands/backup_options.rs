@@ -3,9 +3,11 @@
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
-use duplicati_actors::backup::{BackupOptions, ChangeDetection, HardlinkPolicy, SymlinkPolicy};
+use duplicati_actors::backup::{
+    BackupOptions, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, SymlinkPolicy,
+};
 use duplicati_engine::source::{display_path, exclusion::MarkerNames};
-use duplicati_programs_common::{Options, error_id::ids, options::table};
+use duplicati_programs_common::{Options, destination::Destination, error_id::ids, options::table};
 
 use crate::{
     failure::{Outcome, failed},
@@ -16,6 +18,8 @@ use crate::{
 const UPLOADS_WITHOUT_LIMIT: usize = 16;
 /// Smallest pack that a user may ask for, bytes.
 const PACK_SIZE_BYTES_MIN: u64 = 1 << 20;
+/// Pack size for a folder unless chosen, bytes.
+const PACK_SIZE_BYTES_FOLDER: u64 = 8 << 20;
 
 /// Reads the options of a backup.
 pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
@@ -68,23 +72,34 @@ pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
         stdin,
         ..BackupOptions::default()
     };
-    if let Some(size) = pack_size_bytes(options)? {
-        backup.pack_size_bytes = size;
-    }
+    backup.pack_size_bytes = pack_size_bytes(invocation)?;
     Ok(backup)
 }
 
-/// The pack size that the user asks for; none leaves the choice to the engine.
-pub fn pack_size_bytes(options: &Options) -> Outcome<Option<u64>> {
+/// The pack size that the user asks for, or the one that suits the destination.
+pub fn pack_size_bytes(invocation: &Invocation) -> Outcome<u64> {
+    let options = &invocation.options;
     if !options.is_given("dblock-size") {
-        return Ok(None);
+        return Ok(default_pack_size_bytes(invocation));
     }
     match options.size("dblock-size") {
         Some(size) if size < PACK_SIZE_BYTES_MIN => Err(failed(
             ids::VOLUME_SIZE_TOO_SMALL,
             format!("--dblock-size is {size} bytes, and the least is 1mb"),
         )),
-        size => Ok(size),
+        size => Ok(size.unwrap_or(PACK_SIZE_BYTES_DEFAULT)),
+    }
+}
+
+/// A request to a folder costs next to nothing, so packs there can be smaller, and with them the memory that a backup needs.
+fn default_pack_size_bytes(invocation: &Invocation) -> u64 {
+    let is_folder = invocation
+        .argument(0)
+        .and_then(|text| Destination::parse(text, &invocation.environment.current_folder).ok())
+        .is_some_and(|destination| destination.scheme == "file");
+    match is_folder {
+        true => PACK_SIZE_BYTES_FOLDER,
+        false => PACK_SIZE_BYTES_DEFAULT,
     }
 }
 

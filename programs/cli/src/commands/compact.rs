@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use duplicati_actors::{
-    backup::BackupOptions,
     compact::{CompactOptions, CompactReport, run_compact},
     events::Monitor,
 };
@@ -67,7 +66,7 @@ pub async fn compact(
 /// How to compact, as the options say.
 pub fn compact_options(invocation: &Invocation) -> Outcome<CompactOptions> {
     let options = &invocation.options;
-    let pack_size = pack_size_bytes(options)?.unwrap_or(BackupOptions::default().pack_size_bytes);
+    let pack_size = pack_size_bytes(invocation)?;
     Ok(CompactOptions {
         thresholds: thresholds(options, pack_size),
         level: options.zstd_level(),

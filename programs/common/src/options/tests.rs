@@ -241,7 +241,7 @@ fn mapped_options_are_silent() {
 
 #[test]
 fn compression_levels_of_archives_become_zstd_levels() {
-    assert_eq!(parse(&[]).zstd_level(), 2);
+    assert_eq!(parse(&[]).zstd_level(), 3);
     assert_eq!(parse(&["--compression-level=0"]).zstd_level(), 1);
     assert_eq!(parse(&["--zip-compression-level=9"]).zstd_level(), 9);
     assert_eq!(parse(&["--tzstd-compression-level=22"]).zstd_level(), 19);

@@ -33,8 +33,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "dblock-size",
         Size(SizeUnit::Megabytes),
         "16mb",
-        "The largest size of a stored file. Larger files need fewer requests; \
-         smaller ones make restoring single files and compacting cheaper.",
+        "The largest size of a stored file; 8mb if the destination is a folder. Larger files need \
+         fewer requests; smaller ones need less memory and make compacting cheaper.",
     )
     .aliases(&["remote-volume-size"])
     .mapped("the size of packs"),
@@ -113,7 +113,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     option(
         "zstd-level",
         Kind::Integer { min: 1, max: 19 },
-        "2",
+        "3",
         "The zstd level. Higher levels store less and need more time; restoring \
          is about equally fast with all of them.",
     )
