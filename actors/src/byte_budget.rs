@@ -6,13 +6,15 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::{control::RunControl, error::RunError};
+use crate::{control::RunControl, error::RunError, metrics};
 
 struct Inner {
     free: Mutex<u64>,
     returned: Condvar,
     total: u64,
     control: RunControl,
+    /// Whether the bytes in use are told as a metric.
+    is_measured: bool,
 }
 
 /// The budget of one run.
@@ -30,11 +32,21 @@ pub struct BytePermit {
 impl ByteBudget {
     /// A budget of `total_bytes`.
     pub fn new(total_bytes: u64, control: &RunControl) -> Self {
+        Self::with_metric(total_bytes, control, false)
+    }
+
+    /// The budget whose use is the metric; a run has one, whatever else it counts this way.
+    pub fn measured(total_bytes: u64, control: &RunControl) -> Self {
+        Self::with_metric(total_bytes, control, true)
+    }
+
+    fn with_metric(total_bytes: u64, control: &RunControl, is_measured: bool) -> Self {
         let inner = Arc::new(Inner {
             free: Mutex::new(total_bytes),
             returned: Condvar::new(),
             total: total_bytes,
             control: control.clone(),
+            is_measured,
         });
         let waking = Arc::downgrade(&inner);
         control.on_trip(move || {
@@ -63,6 +75,7 @@ impl ByteBudget {
         }
         self.inner.control.check()?;
         *free -= bytes;
+        self.inner.measure(*free);
         Ok(BytePermit {
             bytes,
             inner: Arc::clone(&self.inner),
@@ -81,6 +94,7 @@ impl ByteBudget {
             return Ok(None);
         }
         *free -= bytes;
+        self.inner.measure(*free);
         Ok(Some(BytePermit {
             bytes,
             inner: Arc::clone(&self.inner),
@@ -118,8 +132,17 @@ impl Drop for BytePermit {
 impl Inner {
     fn give(&self, bytes: u64) {
         if bytes > 0 {
-            *self.free.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            *free += bytes;
+            self.measure(*free);
+            drop(free);
             self.returned.notify_all();
+        }
+    }
+
+    fn measure(&self, free: u64) {
+        if self.is_measured {
+            metrics::budget_used(self.total - free);
         }
     }
 }

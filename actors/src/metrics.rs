@@ -27,3 +27,8 @@ pub fn entered(stage: &'static str, bytes: u64, queue: usize) {
 pub fn waited(stage: &'static str, time: Duration) {
     gauge!(BACKPRESSURE_SECONDS, "stage" => stage).increment(time.as_secs_f64());
 }
+
+/// Tells how much of the byte budget is in use.
+pub fn budget_used(bytes: u64) {
+    gauge!(BUDGET_BYTES).set(bytes as f64);
+}

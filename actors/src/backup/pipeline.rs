@@ -292,7 +292,7 @@ async fn run_stages(
         chosen => chosen,
     };
     let budget_bytes = wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max());
-    let budget = ByteBudget::new(budget_bytes, control);
+    let budget = ByteBudget::measured(budget_bytes, control);
     let window = ByteBudget::new(wiring::WINDOW_BATCHES, control);
     let raw_buffers = BufferPool::new(wiring::SEALER_CAPACITY_ITEMS + workers);
     let sealed_buffers = BufferPool::new(wiring::PACKER_CAPACITY_ITEMS + workers);

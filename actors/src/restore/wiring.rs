@@ -22,6 +22,8 @@ pub const FETCHER_QUEUE_ITEMS: usize = 8;
 pub const FETCHERS_MAX: usize = 6;
 /// Fetched batches that wait for a writer, each up to 2 MiB.
 pub const WRITER_QUEUE_ITEMS: usize = 2;
+/// Ends of the stages before; each worker only drops its sender.
+pub const FINISHER_QUEUE_ITEMS: usize = 1;
 /// Writers at most; each holds a batch, its plaintext and one open frame, about 6 MiB.
 pub const WRITERS_MAX: usize = 8;
 /// Folder descriptors that each worker keeps.
@@ -45,7 +47,7 @@ pub(super) fn stages(context: &Arc<Context>, writers: usize) -> Vec<StagePlan> {
     let control = &context.control;
     let (to_fetcher, fetcher_outlet) = inlet("fetcher", FETCHER_QUEUE_ITEMS, control);
     let (to_writer, writer_outlet) = inlet("writer", WRITER_QUEUE_ITEMS, control);
-    let (to_finisher, finisher_outlet) = inlet("finisher", 1, control);
+    let (to_finisher, finisher_outlet) = inlet("finisher", FINISHER_QUEUE_ITEMS, control);
     let runtime = tokio::runtime::Handle::current();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let writers = if writers == 0 { cores } else { writers }.clamp(1, WRITERS_MAX);

@@ -58,10 +58,11 @@ pub fn parse_age(text: &str) -> Result<AgeSpan, RetentionParseError> {
         .and_then(|all| all.checked_add(months))
         .ok_or_else(|| invalid(text))?;
     let sign = if flat < 0 { -1 } else { 1 };
-    Ok(AgeSpan {
-        months: months * sign,
-        seconds: seconds * sign,
-    })
+    months
+        .checked_mul(sign)
+        .zip(seconds.checked_mul(sign))
+        .map(|(months, seconds)| AgeSpan { months, seconds })
+        .ok_or_else(|| invalid(text))
 }
 
 /// Parses `frame:interval,frame:interval,…`.
@@ -161,6 +162,7 @@ mod tests {
             assert!(parse_timespan(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_age("-6M"), parse_age("6M"));
+        assert!(parse_age("-9223372036854775808").is_err());
     }
 
     #[test]

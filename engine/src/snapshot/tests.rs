@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Walking, comparing and choosing snapshots, also when directories are damaged.
 
 use std::sync::Arc;
 

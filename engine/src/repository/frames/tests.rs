@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Reading chunks out of packs by range, also when packs are damaged.
 
 use super::*;
 use crate::repository::test_packs::{Workshop, now};
