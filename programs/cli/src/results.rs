@@ -140,23 +140,18 @@ impl CommandResult {
             let detail = Value::Object(self.values.clone()).to_string();
             connection.record(invocation, self.operation, level, &detail);
         }
-        let mut line = Map::new();
-        line.insert("type".to_owned(), json!("result"));
-        line.insert("exit_code".to_owned(), json!(final_code(invocation, code).code()));
-        line.append(&mut self.values);
-        invocation.console.json(&line)?;
+        invocation.keep_result(self.values);
         Ok(code)
     }
 }
 
-/// Warnings turn success into 2; the program's end does the same.
-fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
-    let is_noisy = invocation.log.warning_count() + invocation.log.error_count() > 0;
-    if code == ExitCode::Success && is_noisy {
-        ExitCode::Warnings
-    } else {
-        code
-    }
+/// Prints a kept result as the last line, with the exit code that the program really ends with.
+pub fn print(invocation: &Invocation, mut result: Map<String, Value>, code: ExitCode) -> Outcome<()> {
+    let mut line = Map::new();
+    line.insert("type".to_owned(), json!("result"));
+    line.insert("exit_code".to_owned(), json!(code.code()));
+    line.append(&mut result);
+    Ok(invocation.console.json(&line)?)
 }
 
 /// The keys of a backup's result.

@@ -14,25 +14,14 @@ const WARNED: &[&str] = &[
     "remote-file-lock-duration",
     "soft-delete-prefix",
     "quota-size",
-    "run-script-after",
-    "run-script-post-backup",
-    "send-mail-to",
-    "send-http-url",
-    "send-http-form-urls",
-    "send-http-json-urls",
     "send-xmpp-to",
-    "send-telegram-bot-id",
     "http-report-status-url",
     "use-background-io-priority",
     "compression-extension-file",
 ];
 
 /// Without these a run would be something else than what was asked for.
-const REFUSED: &[&str] = &[
-    "run-script-before",
-    "run-script-before-required",
-    "secret-provider",
-];
+const REFUSED: &[&str] = &[];
 
 /// Refuses or names what has no effect.
 pub fn check(options: &Options) -> Result<Vec<String>, UserError> {

@@ -25,7 +25,7 @@ use crate::{
         text,
     },
     results::{CommandResult, backup_values},
-    retention,
+    retention, scripts,
     versions::{self, Version},
 };
 
@@ -54,6 +54,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     .await;
     drop(display);
     let report = outcome?;
+    if !report.partial && !invocation.is_dry_run() {
+        scripts::post_backup(invocation);
+    }
     let after = after_backup(invocation, &connection, &report, policy.as_ref(), &monitor).await?;
     print_summary(invocation, &connection, &report)?;
     let code = exit_code(invocation, &report);
