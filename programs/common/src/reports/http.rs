@@ -34,11 +34,9 @@ pub async fn send(settings: &HttpSettings, report: &Report, lines: &[String]) ->
     let mut failures = Vec::new();
     if !settings.form_urls.is_empty() {
         let message = match settings.sender.format {
-            Format::Text => placeholders::replace(
-                &settings.message,
-                report,
-                &text::render(report, &settings.sender.added, &lines),
-            ),
+            Format::Text => {
+                placeholders::replace(&settings.message, report, &text::render(report, &extra, &lines))
+            }
             Format::Json => object.to_string(),
         };
         let mut form = form_urlencoded::Serializer::new(String::new());

@@ -54,11 +54,7 @@ fn compose(settings: &MailSettings, report: &Report, lines: &[String]) -> Result
     let body = body_template(&settings.body)?;
     let extra = placeholders::extra(&[&settings.subject, &body], report, &settings.sender.added);
     let body = match settings.sender.format {
-        Format::Text => placeholders::replace(
-            &body,
-            report,
-            &text::render(report, &settings.sender.added, &lines),
-        ),
+        Format::Text => placeholders::replace(&body, report, &text::render(report, &extra, &lines)),
         Format::Json => serde_json::to_string_pretty(&json::object(report, &extra, &lines))
             .map_err(|error| error.to_string())?,
     };

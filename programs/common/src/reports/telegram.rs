@@ -33,16 +33,12 @@ pub(super) async fn send_to(
 ) -> Result<(), String> {
     let failed = |reason: String| format!("the report was not sent by Telegram: {reason}");
     let lines = limited(lines, settings.sender.log_lines_max);
+    let extra = placeholders::extra(&[&settings.message], report, &settings.sender.added);
     let message = match settings.sender.format {
-        Format::Text => placeholders::replace(
-            &settings.message,
-            report,
-            &text::render(report, &settings.sender.added, &lines),
-        ),
-        Format::Json => {
-            let extra = placeholders::extra(&[&settings.message], report, &settings.sender.added);
-            json::object(report, &extra, &lines).to_string()
+        Format::Text => {
+            placeholders::replace(&settings.message, report, &text::render(report, &extra, &lines))
         }
+        Format::Json => json::object(report, &extra, &lines).to_string(),
     };
     let message: String = message.chars().take(MESSAGE_CHARACTERS_MAX).collect();
     let mut content = serde_json::json!({"chat_id": settings.channel, "text": message});

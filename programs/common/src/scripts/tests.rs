@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What exit codes, output and environment of the user's programs promise.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::ffi::OsStr;
 use std::time::Duration;
