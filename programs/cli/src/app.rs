@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use duplicati_actors::control::RunControl;
+use duplicati_actors::{control::RunControl, events::ProgressSnapshot};
 use duplicati_programs_common::{
     Environment, ExitCode, Options, ParseContext, UserError,
     commands::{self, CommandSpec},
@@ -22,8 +22,10 @@ use crate::{
     failure::{Failure, Outcome, failed},
     invocation::{Invocation, system_clock, zoned_now},
     logging::Log,
+    machine::{self, MetricsFile},
     output::Console,
-    reports, results,
+    reports,
+    results::{self, CommandResult},
     scripts::{self, Start},
     signals, unsupported,
 };
@@ -90,7 +92,18 @@ pub fn run() -> ExitCode {
     for warning in invocation.options.warnings().iter().chain(&warnings) {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
+    machine::lower_disk_priority(&invocation.options, &invocation.log);
+    let metrics = match MetricsFile::start(&invocation.options) {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            print_error(&error);
+            return error.exit_code;
+        }
+    };
     let outcome = surrounded(&mut invocation);
+    if let Some(metrics) = metrics {
+        metrics.write(&invocation.log);
+    }
     finish(&invocation, outcome)
 }
 
@@ -107,6 +120,7 @@ fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
             .map_err(Failure::from)
             .and_then(|()| dispatch(spec, invocation)),
         Ok(Start::DoNotRun(code)) => {
+            CommandResult::new(invocation).finish(invocation, None, &ProgressSnapshot::default(), code)?;
             let report = reports::report(invocation, &Ok(code));
             scripts::after(invocation, &report);
             // Exit code 1 of the script means: say nothing.

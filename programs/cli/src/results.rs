@@ -89,6 +89,51 @@ impl CommandResult {
         self
     }
 
+    fn backend_statistics(&self, common: &Value, progress: &ProgressSnapshot) -> Value {
+        let deleted = self
+            .values
+            .get("CompactResults")
+            .unwrap_or(&Value::Null)
+            .get("DeletedFileCount")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
+        let mut statistics = json!({
+            "RemoteCalls": progress.stored_objects + progress.fetched_objects + deleted,
+            "BytesUploaded": progress.stored_bytes,
+            "BytesDownloaded": progress.fetched_bytes,
+            "FilesUploaded": progress.stored_objects,
+            "FilesDownloaded": progress.fetched_objects,
+            "FilesDeleted": deleted,
+            "FoldersCreated": 0,
+            "RetryAttempts": 0,
+        });
+        // Unknown until the destination was listed.
+        let unlisted = json!({
+            "KnownFileCount": 0, "KnownFileSize": 0, "KnownFilesets": 0, "BackupListCount": 0, "UnknownFileCount": 0,
+            "UnknownFileSize": 0, "LastBackupDate": "0001-01-01T00:00:00", "TotalQuotaSpace": -1, "FreeQuotaSpace": -1,
+            "AssignedQuotaSpace": -1, "ReportedQuotaError": false, "ReportedQuotaWarning": false,
+        });
+        let held = self.values.get("Holdings").filter(|held| held.is_object());
+        let shared = [
+            "ParsedResult",
+            "Interrupted",
+            "Fatal",
+            "Version",
+            "MessagesActualLength",
+            "WarningsActualLength",
+            "ErrorsActualLength",
+        ];
+        if let Value::Object(statistics) = &mut statistics {
+            if let Value::Object(held) = held.unwrap_or(&unlisted) {
+                statistics.extend(held.clone());
+            }
+            for key in shared {
+                statistics.insert(key.to_owned(), common[key].clone());
+            }
+        }
+        statistics
+    }
+
     /// Adds the common keys, prints and records the result.
     pub fn finish(
         mut self,
@@ -121,14 +166,12 @@ impl CommandResult {
             "Messages": kept.messages,
             "Warnings": kept.warnings,
             "Errors": kept.errors,
-            "BackendStatistics": {
-                "RemoteCalls": progress.stored_objects + progress.fetched_objects,
-                "BytesUploaded": progress.stored_bytes,
-                "BytesDownloaded": progress.fetched_bytes,
-                "FilesUploaded": progress.stored_objects,
-                "FilesDownloaded": progress.fetched_objects,
-            },
         });
+        self.values.insert(
+            "BackendStatistics".to_owned(),
+            self.backend_statistics(&common, progress),
+        );
+        self.values.remove("Holdings");
         if let Value::Object(mut common) = common {
             common.append(&mut self.values);
             self.values = common;
@@ -176,6 +219,8 @@ pub fn backup_values(progress: &ProgressSnapshot, is_partial: bool, is_dry_run: 
         "FilesWithError": progress.files_with_error,
         "NotProcessedFiles": 0,
         "TimestampChangedFiles": 0,
+        "CompactResults": null,
+        "DeleteResults": null,
         "PartialBackup": is_partial,
         "Dryrun": is_dry_run,
     })
