@@ -6,6 +6,7 @@ use std::sync::Arc;
 use duplicati_engine::{
     format::{
         chunk_list::ChunkList,
+        manifest::{ControlFile, Totals},
         pack::{FrameDescription, PackClass},
         tree::TreeEntry,
     },
@@ -43,6 +44,8 @@ pub enum WalkItem {
     File(FileTask),
     /// Standard input under this name.
     Stdin(Vec<u8>),
+    /// A file to be kept beside the tree, by its path.
+    ControlFile(Vec<u8>),
     /// The present folder ends. `drop_if_empty` leaves it out when nothing was in it.
     Leave {
         /// Leave it out when empty.
@@ -76,6 +79,8 @@ pub enum BuiltItem {
     Entry(Box<TreeEntry>),
     /// As in [`WalkItem::Link`].
     Link(Box<TreeEntry>),
+    /// A file beside the tree, stored.
+    ControlFile(ControlFile),
     /// As in [`WalkItem::Leave`].
     Leave {
         /// Leave it out when empty.
@@ -178,5 +183,9 @@ pub struct BuiltTree {
     /// Stream of the root directory.
     pub root: ChunkList,
     /// Sums.
-    pub totals: duplicati_engine::format::manifest::Totals,
+    pub totals: Totals,
+    /// Files beside the tree.
+    pub control_files: Vec<ControlFile>,
+    /// Whether all is as the parent has it, so that nothing of the tree was stored and no snapshot is to be made.
+    pub unchanged: bool,
 }

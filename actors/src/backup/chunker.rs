@@ -4,14 +4,23 @@
 //! In: `WalkBatch` from the walker. Out: `BuiltBatch` to the tree builder, new chunks in frames to the sealers. Waits for room in front of both and for
 //! the byte budget. Several workers share the queue; a batch's place in the order travels with it.
 
-use std::{collections::HashMap, fs::File, io::Read, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs::File,
+    io::Read,
+    os::unix::{ffi::OsStrExt, fs::FileExt},
+    sync::Arc,
+};
 
 use duplicati_engine::{
     clock::{Clock, Timestamp},
     compression::CompressibilityTest,
     format::{
         chunk_list::ChunkList,
+        manifest::ControlFile,
         pack::PackClass,
+        path_text::PathText,
         tree::{EntryBody, Hole, Owner, TreeEntry},
     },
     id::ChunkId,
@@ -127,6 +136,10 @@ impl Chunker {
                             built.push(BuiltItem::Entry(Box::new(entry)));
                         }
                     }
+                    WalkItem::ControlFile(path) => built.extend(
+                        self.read_control_file(&path, &mut scratch)?
+                            .map(BuiltItem::ControlFile),
+                    ),
                     WalkItem::Stdin(name) => {
                         built.push(BuiltItem::Entry(Box::new(self.read_stdin(name, &mut scratch)?)))
                     }
@@ -258,6 +271,37 @@ impl Chunker {
             xattrs: Vec::new(),
             body: self.file_body(content)?,
         })
+    }
+
+    /// Reads a file that is kept beside the tree; one that cannot be read is told and left out.
+    fn read_control_file(
+        &mut self,
+        path: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<ControlFile>, RunError> {
+        let mut content = Content::default();
+        let read = File::open(OsStr::from_bytes(path))
+            .map_err(ReadFailure::from)
+            .and_then(|mut file| self.cut_stream(&mut file, u64::MAX, &mut content, scratch));
+        match read {
+            Ok(()) => {}
+            Err(ReadFailure::Run(error)) => return Err(error),
+            Err(ReadFailure::Item(error)) => {
+                let message = format!("the control file cannot be read: {error}");
+                self.monitor
+                    .tell(Severity::Warning, "ControlFileUnreadable", path, message);
+                return Ok(None);
+            }
+        }
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let size = content.size;
+        let list = store_list(content.ids, &self.repository, &self.known, &mut self.lists)?;
+        Ok(Some(ControlFile {
+            name: PathText(name.to_vec()),
+            depth: list.depth,
+            ids: list.ids,
+            size,
+        }))
     }
 
     fn file_body(&mut self, content: Content) -> Result<EntryBody, RunError> {

@@ -11,11 +11,13 @@ mod chunker;
 mod committer;
 mod frame_filler;
 mod indexer;
+mod kept;
 mod options;
 mod packer;
 mod parent;
 mod pipeline;
 mod sealer;
+mod selection;
 mod source_tree;
 mod tree_builder;
 mod uploader;
@@ -26,4 +28,5 @@ pub use options::{
     BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, SymlinkPolicy,
 };
 pub use pipeline::run_backup;
+pub use selection::Selection;
 pub(crate) use tree_builder::list_with;

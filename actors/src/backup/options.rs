@@ -6,6 +6,7 @@ use duplicati_engine::{
     source::{exclusion::MarkerNames, filter::SourceFilter},
 };
 
+use super::selection::Selection;
 use crate::events::ProgressSnapshot;
 
 /// What happens to symbolic links.
@@ -102,6 +103,10 @@ pub struct BackupOptions {
     pub dry_run: bool,
     /// Instead of sources: standard input under this name.
     pub stdin: Option<Vec<u8>>,
+    /// Files to keep beside the tree, absolute paths whose last parts differ.
+    pub control_files: Vec<Vec<u8>>,
+    /// Look at these paths only; everything else is as in the parent snapshot. Without a parent, everything is looked at.
+    pub selection: Option<Selection>,
 }
 
 /// Pack size unless chosen, bytes; see `docs/decisions/`.
@@ -138,6 +143,8 @@ impl Default for BackupOptions {
             program: String::new(),
             dry_run: false,
             stdin: None,
+            control_files: Vec::new(),
+            selection: None,
         }
     }
 }

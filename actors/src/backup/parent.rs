@@ -14,7 +14,10 @@ use duplicati_engine::{
 };
 use tokio::runtime::Handle;
 
-use crate::events::{Monitor, Progress, Severity};
+use crate::{
+    error::RunError,
+    events::{Monitor, Progress, Severity},
+};
 
 /// Reads folders of the parent's tree from the walker's thread.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub struct ParentFolder {
     reader: DirectoryReader,
     next: Option<TreeEntry>,
     done: bool,
+    unreadable: bool,
 }
 
 impl ParentTree {
@@ -43,6 +47,7 @@ impl ParentTree {
             reader: self.tree.directory(content),
             next: None,
             done: false,
+            unreadable: false,
         }
     }
 
@@ -57,6 +62,22 @@ impl ParentTree {
                 Ordering::Greater => return None,
             }
         }
+    }
+
+    /// The next entry, for whoever takes over the folder as it is.
+    ///
+    /// # Errors
+    /// When the folder cannot be read to its end: what is not seen cannot be taken over, and leaving it out would lose it.
+    pub fn next(&self, folder: &mut ParentFolder) -> Result<Option<TreeEntry>, RunError> {
+        self.fill(folder);
+        if folder.unreadable {
+            return Err(RunError::Refused(
+                "the previous version cannot be read in full, so nothing can be taken over from it; back up without naming \
+                 the changed files"
+                    .to_owned(),
+            ));
+        }
+        Ok(folder.next.take())
     }
 
     /// Counts what is left at the end of a folder as gone.
@@ -78,7 +99,7 @@ impl ParentTree {
             Ok(Some(entry)) => folder.next = Some(entry),
             Ok(None) => folder.done = true,
             Err(error) => {
-                folder.done = true;
+                (folder.done, folder.unreadable) = (true, true);
                 self.tell(&error);
             }
         }
@@ -91,7 +112,8 @@ impl ParentTree {
             .tell(Severity::Warning, "ParentUnreadable", b"", message);
     }
 
-    fn count_gone(&self, entry: Option<TreeEntry>) {
+    /// Counts an entry, and what is below, as gone.
+    pub fn count_gone(&self, entry: Option<TreeEntry>) {
         let progress = &self.monitor.progress;
         match entry.map(|entry| entry.body) {
             Some(EntryBody::File { .. }) => Progress::add(&progress.deleted_files, 1),

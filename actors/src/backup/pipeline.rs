@@ -413,7 +413,10 @@ async fn run_stages(
         batches: builder_outlet,
         frames: filler(),
         done: tree_sender,
-        discard_if_unchanged: parent.is_some() && !options.commit_unchanged,
+        discard_if_unchanged: parent
+            .as_ref()
+            .filter(|_| !options.commit_unchanged)
+            .map(|(_, manifest)| manifest.control_files.clone()),
         monitor: monitor.clone(),
     };
     stage(tree_builder::NAME, vec![Worker::thread(move || building.run())]);
@@ -492,8 +495,7 @@ fn manifest_maker(
     let repository_id = repository.config.repository_id;
     Box::new(move |tree| {
         let progress = monitor.progress.snapshot();
-        let nothing_new = parent.is_some() && progress.is_unchanged() && !options.commit_unchanged;
-        if options.dry_run || nothing_new {
+        if options.dry_run || tree.unchanged {
             return None;
         }
         Some(Manifest {
@@ -517,7 +519,7 @@ fn manifest_maker(
             parent,
             totals: tree.totals,
             statistics: serde_json::to_value(progress).unwrap_or_default(),
-            control_files: Vec::new(),
+            control_files: tree.control_files,
         })
     })
 }

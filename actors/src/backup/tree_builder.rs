@@ -12,7 +12,7 @@ use std::{
 use duplicati_engine::{
     format::{
         chunk_list::{ChunkList, INLINE_IDS_MAX},
-        manifest::Totals,
+        manifest::{ControlFile, Totals},
         pack::PackClass,
         tree::{EntryBody, TreeChunkWriter, TreeEntry},
     },
@@ -47,8 +47,8 @@ pub struct TreeBuilder {
     pub frames: FrameFiller,
     /// Hears the root.
     pub done: oneshot::Sender<BuiltTree>,
-    /// Whether the tree of a source that did not change is thrown away instead of stored.
-    pub discard_if_unchanged: bool,
+    /// The parent's control files when the tree of a source that did not change is to be thrown away instead of stored.
+    pub discard_if_unchanged: Option<Vec<ControlFile>>,
     /// Counters.
     pub monitor: Monitor,
 }
@@ -70,10 +70,15 @@ impl TreeBuilder {
         let mut levels = vec![Level::default()];
         let mut totals = Totals::default();
         let mut linked = HashMap::new();
+        let mut control_files = Vec::new();
         while let Some(batch) = self.batches.receive_blocking()? {
             waiting.insert(batch.sequence, batch);
             while let Some(BuiltBatch { items, window, .. }) = waiting.remove(&next) {
                 for item in items {
+                    if let BuiltItem::ControlFile(file) = item {
+                        control_files.push(file);
+                        continue;
+                    }
                     self.take(item, &mut levels, &mut totals, &mut linked)?;
                 }
                 drop(window);
@@ -91,13 +96,20 @@ impl TreeBuilder {
         let level = levels.pop().unwrap_or_default();
         let (root, _, _) = self.finish(level)?;
         // All counters are final here: every batch has passed. Only folders above the sources can differ, which is no reason for a pack.
-        if self.discard_if_unchanged && self.monitor.progress.snapshot().is_unchanged() {
+        let unchanged = self.discard_if_unchanged.as_ref() == Some(&control_files)
+            && self.monitor.progress.snapshot().is_unchanged();
+        if unchanged {
             self.frames.discard();
         } else {
             self.frames.flush()?;
         }
         self.done
-            .send(BuiltTree { root, totals })
+            .send(BuiltTree {
+                root,
+                totals,
+                control_files,
+                unchanged,
+            })
             .map_err(|_| RunError::Interrupted)
     }
 
@@ -128,6 +140,8 @@ impl TreeBuilder {
                     self.push(*entry, levels, totals)?;
                 }
             }
+            // Kept by whoever called.
+            BuiltItem::ControlFile(_) => {}
             BuiltItem::Leave { drop_if_empty } => {
                 let mut level = levels.pop().unwrap_or_default();
                 let Some(mut entry) = level.entry.take() else {

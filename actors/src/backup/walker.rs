@@ -22,6 +22,7 @@ use super::{
     chunker::{OwnerCache, xattr_pairs},
     options::{BackupOptions, ChangeDetection, HardlinkPolicy, SymlinkPolicy},
     parent::{ParentFolder, ParentTree},
+    selection::Look,
     source_tree::SourceNode,
     wiring::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_FOLDERS_MAX, WALKER_OPEN_FOLDERS_MAX},
 };
@@ -73,11 +74,13 @@ enum Names<'a> {
     Way(&'a SourceNode),
     /// A folder of a source.
     All(DirectoryListing),
+    /// A folder of which only some paths below are looked at: the names that the parent has and those that are asked for.
+    Chosen(Vec<Vec<u8>>),
 }
 
-struct Walker {
-    options: Arc<BackupOptions>,
-    parent: Option<ParentTree>,
+pub(super) struct Walker {
+    pub(super) options: Arc<BackupOptions>,
+    pub(super) parent: Option<ParentTree>,
     chunker: Inlet<WalkBatch>,
     window: ByteBudget,
     control: RunControl,
@@ -85,7 +88,7 @@ struct Walker {
     owners: OwnerCache,
     xattrs: XattrBuffer,
     listing: ListingBuffer,
-    path: Vec<u8>,
+    pub(super) path: Vec<u8>,
     items: Vec<WalkItem>,
     bytes: u64,
     folders: usize,
@@ -123,6 +126,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
     };
     if let Some(name) = walker.options.stdin.clone() {
         walker.items.push(WalkItem::Stdin(name));
+        walker.push_control_files()?;
         return walker.flush();
     }
     let sources = SourceNode::from_paths(
@@ -134,6 +138,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
             .collect::<Vec<_>>(),
     );
     walker.walk(&sources, root)?;
+    walker.push_control_files()?;
     walker.flush()
 }
 
@@ -192,6 +197,7 @@ impl Walker {
                     next.map(|(name, child)| (name.clone(), Some(child)))
                 }
                 Names::All(listing) => listing.get(position).map(|entry| (entry.name.to_vec(), None)),
+                Names::Chosen(names) => names.get(position).map(|name| (name.clone(), None)),
             };
             match step {
                 Some((name, way)) => {
@@ -271,6 +277,24 @@ impl Walker {
             (Some(tree), Some(parent)) => tree.find(parent, &name),
             _ => None,
         };
+        let looks_below = match self.look(on_the_way) {
+            Look::Here => false,
+            Look::Below => true,
+            Look::Deleted => {
+                if let Some(tree) = &self.parent {
+                    tree.count_gone(known);
+                }
+                return Ok(None);
+            }
+            // A source that the parent does not know is new.
+            Look::Nowhere if way.is_some() && known.is_none() => false,
+            Look::Nowhere => {
+                if let Some(known) = known {
+                    self.keep(known)?;
+                }
+                return Ok(None);
+            }
+        };
         let stat = match folder.stat(&name) {
             // A source, or a folder above one, may be reached through a link; the path that was given is what counts.
             Ok(stat) if way.is_some() && stat.kind == EntryKind::Symlink => match folder.stat_followed(&name)
@@ -291,6 +315,13 @@ impl Walker {
                 );
                 return Ok(None);
             }
+            // Named as changed, and gone by now.
+            Err(error) if self.options.selection.is_some() && error.kind == SourceErrorKind::Vanished => {
+                if let Some(tree) = &self.parent {
+                    tree.count_gone(known);
+                }
+                return Ok(None);
+            }
             Err(error) => {
                 let path = self.path.clone();
                 self.tell_error(&path, &error);
@@ -299,7 +330,16 @@ impl Walker {
         };
         Progress::add(&self.monitor.progress.examined_entries, 1);
         if stat.kind == EntryKind::Directory {
-            return self.visit_folder(level.device, &folder, name, stat, way, on_the_way, known);
+            return self.visit_folder(
+                level.device,
+                &folder,
+                name,
+                stat,
+                way,
+                on_the_way,
+                looks_below,
+                known,
+            );
         }
         if on_the_way || (way.is_none() && !self.is_wanted(&name, &stat)) {
             return Ok(None);
@@ -320,6 +360,7 @@ impl Walker {
         stat: EntryStat,
         way: Option<&'a SourceNode>,
         on_the_way: bool,
+        looks_below: bool,
         known: Option<TreeEntry>,
     ) -> Result<Option<Level<'a>>, RunError> {
         let mut drop_if_empty = on_the_way || self.options.exclude_empty_folders;
@@ -353,6 +394,7 @@ impl Walker {
         let names = match way {
             Some(node) if on_the_way => Names::Way(node),
             _ if crosses => Names::Way(EMPTY_NODE.get_or_init(SourceNode::default)),
+            _ if looks_below => Names::Chosen(self.chosen_names(known.as_ref())?),
             _ => match folder.list(&mut self.listing) {
                 Ok(listing) => {
                     if way.is_none() && self.options.ignore_names.found_in(&listing).is_some() {
@@ -582,7 +624,7 @@ impl Walker {
         }
     }
 
-    fn push(&mut self, item: WalkItem, bytes: u64) -> Result<(), RunError> {
+    pub(super) fn push(&mut self, item: WalkItem, bytes: u64) -> Result<(), RunError> {
         if let WalkItem::File(_) = item {
             if bytes > BATCH_BYTES_MAX && !self.items.is_empty() {
                 self.flush()?;
@@ -619,7 +661,7 @@ impl Walker {
         self.chunker.send_blocking(batch)
     }
 
-    fn tell_error(&self, path: &[u8], error: &SourceError) {
+    pub(super) fn tell_error(&self, path: &[u8], error: &SourceError) {
         Progress::add(&self.monitor.progress.files_with_error, 1);
         let id = match error.kind {
             SourceErrorKind::Vanished => "FileVanished",

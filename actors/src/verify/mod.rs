@@ -3,6 +3,7 @@
 
 mod check;
 mod lost_files;
+mod quick;
 mod samples;
 
 use duplicati_engine::{format::path_text::PathText, id::SnapshotId, index::id_table::IdTable};
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub(crate) use check::is_out_of_reach;
 pub use check::{CheckOptions, run_check};
 pub(crate) use lost_files::{find_lost_files, loses};
+pub use quick::{SampleReport, run_sample};
 pub(crate) use samples::open_pack;
 pub use samples::{VerifyOptions, run_verify};
 

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! From arguments to an exit code.
 
-use std::{ffi::OsString, io::Write, sync::Arc};
+use std::{
+    ffi::OsString,
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
-use duplicati_actors::control::RunControl;
+use duplicati_actors::{control::RunControl, events::ProgressSnapshot};
 use duplicati_programs_common::{
     Environment, ExitCode, Options, ParseContext, UserError,
     commands::{self, CommandSpec},
     error_id::ids,
     help,
+    reports::Level,
+    scripts::ScriptSettings,
 };
 
 use crate::{
@@ -16,7 +22,11 @@ use crate::{
     failure::{Failure, Outcome, failed},
     invocation::{Invocation, system_clock, zoned_now},
     logging::Log,
+    machine::{self, MetricsFile},
     output::Console,
+    reports,
+    results::{self, CommandResult},
+    scripts::{self, Start},
     signals, unsupported,
 };
 
@@ -40,9 +50,10 @@ pub fn run() -> ExitCode {
         let spec = commands::check_arguments(options.positional())?;
         spec.check_needed_options(&options)?;
         let warnings = unsupported::check(&options)?;
-        Ok((spec, options, warnings))
+        let reports = reports::settings(&options)?;
+        Ok((spec, options, warnings, reports))
     });
-    let (spec, options, warnings) = match parsed {
+    let (spec, options, warnings, report_settings) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             print_error(&error);
@@ -50,7 +61,16 @@ pub fn run() -> ExitCode {
         }
     };
     let console = Arc::new(Console::new(&options));
-    let invocation = match Log::new(spec, &options, Arc::clone(&console), Arc::clone(&clock)) {
+    let scripts = ScriptSettings::from_options(&options);
+    let listeners = reports::listeners(&report_settings, &scripts);
+    let log = Log::new(
+        spec,
+        &options,
+        Arc::clone(&console),
+        Arc::clone(&clock),
+        &listeners,
+    );
+    let mut invocation = match log {
         Ok(log) => Invocation {
             spec,
             options,
@@ -60,6 +80,8 @@ pub fn run() -> ExitCode {
             console,
             log: Arc::new(log),
             control: RunControl::new(),
+            scripts,
+            result: Mutex::default(),
         },
         Err(error) => {
             print_error(&error);
@@ -70,8 +92,52 @@ pub fn run() -> ExitCode {
     for warning in invocation.options.warnings().iter().chain(&warnings) {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
-    let outcome = dispatch(spec, &invocation);
+    machine::lower_disk_priority(&invocation.options, &invocation.log);
+    let metrics = match MetricsFile::start(&invocation.options) {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            print_error(&error);
+            return error.exit_code;
+        }
+    };
+    let outcome = surrounded(&mut invocation);
+    if let Some(metrics) = metrics {
+        metrics.write(&invocation.log);
+    }
     finish(&invocation, outcome)
+}
+
+/// The command with what the user wants to happen before and after it.
+fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
+    let spec = invocation.spec;
+    // Commands without a destination are questions to this program itself.
+    if !spec.takes_destination {
+        return dispatch(spec, invocation);
+    }
+    let outcome = match scripts::before(invocation) {
+        Ok(Start::Run) => spec
+            .check_needed_options(&invocation.options)
+            .map_err(Failure::from)
+            .and_then(|()| dispatch(spec, invocation)),
+        Ok(Start::DoNotRun(code)) => {
+            CommandResult::new(invocation).finish(invocation, None, &ProgressSnapshot::default(), code)?;
+            let report = reports::report(invocation, &Ok(code));
+            scripts::after(invocation, &report);
+            // Exit code 1 of the script means: say nothing.
+            if report.level != Level::Success {
+                reports::send(invocation, &report);
+            }
+            return Ok(code);
+        }
+        Err(failure) => Err(failure),
+    };
+    if matches!(outcome, Err(Failure::OutputClosed)) {
+        return outcome;
+    }
+    let report = reports::report(invocation, &outcome);
+    scripts::after(invocation, &report);
+    reports::send(invocation, &report);
+    outcome
 }
 
 fn dispatch(spec: &'static CommandSpec, invocation: &Invocation) -> Outcome<ExitCode> {
@@ -98,13 +164,14 @@ fn dispatch(spec: &'static CommandSpec, invocation: &Invocation) -> Outcome<Exit
 
 fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
     let outcome = outcome.and_then(|code| {
+        let code = final_code(invocation, code);
+        if let Some(result) = invocation.kept_result() {
+            results::print(invocation, result, code)?;
+        }
         invocation.console.flush()?;
         Ok(code)
     });
     match outcome {
-        Ok(ExitCode::Success) if invocation.log.warning_count() + invocation.log.error_count() > 0 => {
-            ExitCode::Warnings
-        }
         Ok(code) => code,
         Err(Failure::OutputClosed) => ExitCode::Success,
         Err(Failure::User(error)) => {
@@ -119,6 +186,22 @@ fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
             print_error(&error);
             error.exit_code
         }
+    }
+}
+
+/// Warnings turn success into 2, also those that came up after the command had ended, such as an undelivered report.
+fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
+    let log = &invocation.log;
+    match code {
+        ExitCode::Success | ExitCode::NoChanges | ExitCode::Warnings
+            if invocation.spec.name == "backup" && log.error_count() > 0 =>
+        {
+            ExitCode::Errors
+        }
+        ExitCode::Success | ExitCode::NoChanges if log.warning_count() + log.error_count() > 0 => {
+            ExitCode::Warnings
+        }
+        code => code,
     }
 }
 

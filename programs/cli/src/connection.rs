@@ -65,7 +65,10 @@ impl Target {
         let text = invocation
             .argument(position)
             .ok_or_else(|| wrong_arguments("the destination is missing"))?;
-        let destination = Destination::parse(text, &invocation.environment.current_folder)?;
+        let mut destination = Destination::parse(text, &invocation.environment.current_folder)?;
+        if let Some(secrets) = invocation.options.secrets() {
+            secrets.replace_in_destination(&mut destination)?;
+        }
         let allowed = invocation.options.list("allowed-backend-modules");
         if !allowed.is_empty()
             && !allowed

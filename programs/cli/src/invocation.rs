@@ -4,7 +4,7 @@
 use std::{
     ffi::{OsStr, OsString},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use duplicati_actors::{control::RunControl, events::Monitor};
@@ -14,8 +14,10 @@ use duplicati_engine::{
 };
 use duplicati_programs_common::{
     Environment, Options, UserError, commands::CommandSpec, data_folder, error_id::ids,
+    scripts::ScriptSettings,
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
+use serde_json::{Map, Value};
 
 use crate::{
     failure::{Failure, Outcome, failed},
@@ -41,6 +43,10 @@ pub struct Invocation {
     pub log: Arc<Log>,
     /// Stops the work.
     pub control: RunControl,
+    /// Programs of the user around the operation.
+    pub scripts: ScriptSettings,
+    /// What the operation did, once it is known.
+    pub result: Mutex<Option<Map<String, Value>>>,
 }
 
 /// The present time in the user's time zone.
@@ -57,6 +63,30 @@ pub fn system_clock() -> Arc<dyn Clock> {
 }
 
 impl Invocation {
+    /// Keeps the result for scripts, reports, and the last line of JSON output.
+    pub fn keep_result(&self, result: Map<String, Value>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+
+    /// The result, if there is one by now.
+    pub fn kept_result(&self) -> Option<Map<String, Value>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The destination as it was given.
+    pub fn destination_text(&self) -> Option<&OsStr> {
+        self.argument(0).filter(|_| self.spec.takes_destination)
+    }
+
+    /// The sources as they were given.
+    pub fn source_texts(&self) -> &[OsString] {
+        if self.spec.takes_sources {
+            self.arguments_from(usize::from(self.spec.takes_destination))
+        } else {
+            &[]
+        }
+    }
+
     /// An argument after the command, counted from 0; the destination is the first where there is one.
     pub fn argument(&self, position: usize) -> Option<&OsStr> {
         self.options

@@ -20,7 +20,9 @@ use duplicati_engine::{
         filter::{Decision, DecisionReason, FilterEnvironment, RuleKind, SourceFilter, VariableStyle},
     },
 };
-use duplicati_programs_common::{Options, UserError, commands::CommandSpec, error_id::ids};
+use duplicati_programs_common::{
+    Options, UserError, commands::CommandSpec, error_id::ids, options::table, reports::redaction,
+};
 use tracing::{Metadata, Subscriber, field::Visit};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -31,6 +33,9 @@ use crate::{
 
 /// Lines of each kind that a result repeats.
 const LINES_KEPT_MAX: usize = 20;
+
+/// Lines that are kept for one report or script.
+const LINES_COLLECTED_MAX: usize = 20_000;
 
 /// How much a line matters, from most to least detailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +111,10 @@ impl Choice {
                 level
             },
             filter,
-            ignored: options.list(&format!("{place}-log-ignore")).to_vec(),
+            ignored: match table::find(&format!("{place}-log-ignore")) {
+                Some(spec) => options.list(spec.name).to_vec(),
+                None => Vec::new(),
+            },
         })
     }
 
@@ -158,8 +166,34 @@ pub struct KeptLines {
     pub errors: Vec<String>,
 }
 
+/// Lines for a report or a script, chosen by its own level and filter.
+struct Collection {
+    /// The beginning of the options that choose.
+    place: &'static str,
+    choice: Choice,
+    /// Whether the lines leave this machine, so that paths are taken out.
+    without_paths: bool,
+    lines: Mutex<CollectedLines>,
+}
+
+#[derive(Default)]
+struct CollectedLines {
+    lines: Vec<String>,
+    dropped: usize,
+}
+
+/// Somebody who gets the log lines of a run at its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Listener {
+    /// The beginning of the options that choose lines for it, such as `send-mail`.
+    pub place: &'static str,
+    /// Whether it is another machine.
+    pub is_elsewhere: bool,
+}
+
 /// The log of one program.
 pub struct Log {
+    collections: Vec<Collection>,
     tag: String,
     console: Arc<Console>,
     console_choice: Choice,
@@ -179,7 +213,20 @@ impl Log {
         options: &Options,
         console: Arc<Console>,
         clock: Arc<dyn Clock>,
+        listeners: &[Listener],
     ) -> Result<Self, UserError> {
+        let shows_paths = options.bool("allow-paths-in-log-messages");
+        let collections = listeners
+            .iter()
+            .map(|listener| {
+                Ok(Collection {
+                    place: listener.place,
+                    choice: Choice::new(options, listener.place)?,
+                    without_paths: listener.is_elsewhere && !shows_paths,
+                    lines: Mutex::default(),
+                })
+            })
+            .collect::<Result<_, UserError>>()?;
         let file = match options.path("log-file") {
             None => None,
             Some(path) => {
@@ -194,6 +241,7 @@ impl Log {
             }
         };
         Ok(Self {
+            collections,
             tag: crate::results::operation_name(spec.name).to_owned(),
             console_choice: Choice::new(options, "console")?,
             console,
@@ -232,6 +280,7 @@ impl Log {
             self.tag
         );
         self.keep(level, &line);
+        self.collect(level, id, &line, &shown);
         if self.console_choice.takes(level, &self.tag, id) {
             self.show(level, id, subject, message, &line, &now);
         }
@@ -274,6 +323,42 @@ impl Log {
         if lines.len() < LINES_KEPT_MAX {
             lines.push(line.to_owned());
         }
+    }
+
+    fn collect(&self, level: Level, id: &str, line: &str, subject: &str) {
+        for collection in &self.collections {
+            if !collection.choice.takes(level, &self.tag, id) {
+                continue;
+            }
+            let mut collected = collection.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if collected.lines.len() >= LINES_COLLECTED_MAX {
+                collected.dropped += 1;
+                continue;
+            }
+            let line = if collection.without_paths {
+                let line = match subject {
+                    "" => line.to_owned(),
+                    subject => line.replace(subject, redaction::REDACTED),
+                };
+                redaction::without_paths(&line).into_owned()
+            } else {
+                line.to_owned()
+            };
+            collected.lines.push(line);
+        }
+    }
+
+    /// The lines for a report or a script.
+    pub fn collected(&self, place: &str) -> Vec<String> {
+        let Some(collection) = self.collections.iter().find(|known| known.place == place) else {
+            return Vec::new();
+        };
+        let collected = collection.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = collected.lines.clone();
+        if collected.dropped > 0 {
+            lines.push(format!("... and {} more", collected.dropped));
+        }
+        lines
     }
 
     pub fn warning(&self, id: &str, message: &str) {

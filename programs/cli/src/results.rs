@@ -89,6 +89,51 @@ impl CommandResult {
         self
     }
 
+    fn backend_statistics(&self, common: &Value, progress: &ProgressSnapshot) -> Value {
+        let deleted = self
+            .values
+            .get("CompactResults")
+            .unwrap_or(&Value::Null)
+            .get("DeletedFileCount")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
+        let mut statistics = json!({
+            "RemoteCalls": progress.stored_objects + progress.fetched_objects + deleted,
+            "BytesUploaded": progress.stored_bytes,
+            "BytesDownloaded": progress.fetched_bytes,
+            "FilesUploaded": progress.stored_objects,
+            "FilesDownloaded": progress.fetched_objects,
+            "FilesDeleted": deleted,
+            "FoldersCreated": 0,
+            "RetryAttempts": 0,
+        });
+        // Unknown until the destination was listed.
+        let unlisted = json!({
+            "KnownFileCount": 0, "KnownFileSize": 0, "KnownFilesets": 0, "BackupListCount": 0, "UnknownFileCount": 0,
+            "UnknownFileSize": 0, "LastBackupDate": "0001-01-01T00:00:00", "TotalQuotaSpace": -1, "FreeQuotaSpace": -1,
+            "AssignedQuotaSpace": -1, "ReportedQuotaError": false, "ReportedQuotaWarning": false,
+        });
+        let held = self.values.get("Holdings").filter(|held| held.is_object());
+        let shared = [
+            "ParsedResult",
+            "Interrupted",
+            "Fatal",
+            "Version",
+            "MessagesActualLength",
+            "WarningsActualLength",
+            "ErrorsActualLength",
+        ];
+        if let Value::Object(statistics) = &mut statistics {
+            if let Value::Object(held) = held.unwrap_or(&unlisted) {
+                statistics.extend(held.clone());
+            }
+            for key in shared {
+                statistics.insert(key.to_owned(), common[key].clone());
+            }
+        }
+        statistics
+    }
+
     /// Adds the common keys, prints and records the result.
     pub fn finish(
         mut self,
@@ -121,14 +166,12 @@ impl CommandResult {
             "Messages": kept.messages,
             "Warnings": kept.warnings,
             "Errors": kept.errors,
-            "BackendStatistics": {
-                "RemoteCalls": progress.stored_objects + progress.fetched_objects,
-                "BytesUploaded": progress.stored_bytes,
-                "BytesDownloaded": progress.fetched_bytes,
-                "FilesUploaded": progress.stored_objects,
-                "FilesDownloaded": progress.fetched_objects,
-            },
         });
+        self.values.insert(
+            "BackendStatistics".to_owned(),
+            self.backend_statistics(&common, progress),
+        );
+        self.values.remove("Holdings");
         if let Value::Object(mut common) = common {
             common.append(&mut self.values);
             self.values = common;
@@ -140,23 +183,18 @@ impl CommandResult {
             let detail = Value::Object(self.values.clone()).to_string();
             connection.record(invocation, self.operation, level, &detail);
         }
-        let mut line = Map::new();
-        line.insert("type".to_owned(), json!("result"));
-        line.insert("exit_code".to_owned(), json!(final_code(invocation, code).code()));
-        line.append(&mut self.values);
-        invocation.console.json(&line)?;
+        invocation.keep_result(self.values);
         Ok(code)
     }
 }
 
-/// Warnings turn success into 2; the program's end does the same.
-fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
-    let is_noisy = invocation.log.warning_count() + invocation.log.error_count() > 0;
-    if code == ExitCode::Success && is_noisy {
-        ExitCode::Warnings
-    } else {
-        code
-    }
+/// Prints a kept result as the last line, with the exit code that the program really ends with.
+pub fn print(invocation: &Invocation, mut result: Map<String, Value>, code: ExitCode) -> Outcome<()> {
+    let mut line = Map::new();
+    line.insert("type".to_owned(), json!("result"));
+    line.insert("exit_code".to_owned(), json!(code.code()));
+    line.append(&mut result);
+    Ok(invocation.console.json(&line)?)
 }
 
 /// The keys of a backup's result.
@@ -181,6 +219,8 @@ pub fn backup_values(progress: &ProgressSnapshot, is_partial: bool, is_dry_run: 
         "FilesWithError": progress.files_with_error,
         "NotProcessedFiles": 0,
         "TimestampChangedFiles": 0,
+        "CompactResults": null,
+        "DeleteResults": null,
         "PartialBackup": is_partial,
         "Dryrun": is_dry_run,
     })

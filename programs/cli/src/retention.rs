@@ -106,7 +106,6 @@ pub async fn remove(
             invocation
                 .log
                 .dry_run("WouldDeleteVersion", &format!("Would delete {row}"));
-            invocation.console.row(format!("Would delete {row}"))?;
         } else {
             repository.store.delete(&ObjectName::from(version.id)).await?;
             invocation

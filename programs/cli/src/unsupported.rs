@@ -1,78 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Options of the table that this program does not carry out yet. Silence would let users believe in a script that never ran.
+//! Options that depend on the machine and that this one cannot honour: told or refused before any work is done.
 
 use duplicati_programs_common::{Options, UserError, error_id::ids};
 
-/// Without these a run is what was asked for, only slower, less talkative or without an extra.
-const WARNED: &[&str] = &[
-    "control-files",
-    "changed-files",
-    "deleted-files",
-    "upload-verification-file",
-    "parity-module",
-    "remote-sync-json-config",
-    "remote-file-lock-duration",
-    "soft-delete-prefix",
-    "quota-size",
-    "run-script-after",
-    "run-script-post-backup",
-    "send-mail-to",
-    "send-http-url",
-    "send-http-form-urls",
-    "send-http-json-urls",
-    "send-xmpp-to",
-    "send-telegram-bot-id",
-    "http-report-status-url",
-    "use-background-io-priority",
-    "compression-extension-file",
-];
+use crate::passphrase::is_unencrypted;
 
-/// Without these a run would be something else than what was asked for.
-const REFUSED: &[&str] = &[
-    "run-script-before",
-    "run-script-before-required",
-    "secret-provider",
-];
+/// The kind of encryption that there is.
+const ENCRYPTION: &str = "age";
+/// Why there are no snapshots of the file system.
+const NO_SNAPSHOTS: &str = "this version cannot make LVM, btrfs or ZFS snapshots; make one with --run-script-before, back up its mount point, and \
+                            remove it with --run-script-after";
 
-/// Refuses or names what has no effect.
+/// Refuses, or gives sentences for warnings.
 pub fn check(options: &Options) -> Result<Vec<String>, UserError> {
-    for name in options.given_names() {
-        if REFUSED.contains(&name) {
-            return Err(UserError::failed(
-                ids::OPTION_NOT_SUPPORTED,
-                format!(
-                    "the option --{name} is not part of this version, and going on without it could do harm"
-                ),
-            ));
-        }
-    }
-    if options.string("snapshot-policy") == Some("Required") {
+    let allowed = options.list("allowed-encryption-modules");
+    let is_age_allowed =
+        allowed.is_empty() || allowed.iter().any(|name| name.eq_ignore_ascii_case(ENCRYPTION));
+    if !is_age_allowed && !is_unencrypted(options) {
         return Err(UserError::failed(
-            ids::SNAPSHOT_FAILED,
-            "--snapshot-policy=Required: this version cannot make snapshots of the file system",
+            ids::ENCRYPTION_NOT_ALLOWED,
+            "--allowed-encryption-modules does not name age, the one kind of encryption that there is",
         ));
     }
-    let mut warnings: Vec<String> = options
-        .given_names()
-        .filter(|name| WARNED.contains(name))
-        .map(|name| format!("the option --{name} has no effect in this version"))
-        .collect();
-    if options.string("snapshot-policy") == Some("On") {
-        warnings
-            .push("--snapshot-policy=On: this version cannot make snapshots of the file system".to_owned());
-    }
-    Ok(warnings)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use duplicati_programs_common::options::table;
-
-    #[test]
-    fn every_named_option_is_in_the_table() {
-        for name in WARNED.iter().chain(REFUSED) {
-            assert_eq!(table::find(name).map(|spec| spec.name), Some(*name), "{name}");
-        }
+    match options.string("snapshot-policy") {
+        Some("Required") => Err(UserError::failed(
+            ids::SNAPSHOT_FAILED,
+            format!("--snapshot-policy=Required: {NO_SNAPSHOTS}"),
+        )),
+        Some("On") => Ok(vec![format!(
+            "--snapshot-policy=On has no effect: {NO_SNAPSHOTS}"
+        )]),
+        _ => Ok(Vec::new()),
     }
 }

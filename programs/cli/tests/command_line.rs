@@ -92,15 +92,6 @@ fn values_that_mean_nothing_are_refused() {
 }
 
 #[test]
-fn scripts_that_would_not_run_are_refused() {
-    let world = World::new();
-    world
-        .backup(&["--run-script-before-required=/bin/true"])
-        .expect_error(100, "OptionNotSupported");
-    assert!(!world.destination().exists());
-}
-
-#[test]
 fn options_without_effect_are_warned_about() {
     let world = World::new();
     let outcome = world.backup(&["--block-hash-algorithm=MD5"]).expect(2);

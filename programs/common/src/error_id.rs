@@ -142,6 +142,9 @@ error_ids! {
     FILE_NOT_FOUND = "FileNotFound",
     RUN_CANCELLED = "RunCancelled",
     COMMAND_NOT_AVAILABLE = "CommandNotAvailable",
+    SECRET_PROVIDER_FAILED = "SecretProviderFailed",
+    SECRET_NOT_FOUND = "SecretNotFound",
+    REPORT_NOT_SENT = "ReportNotSent",
     UNEXPECTED_FAILURE = "UnexpectedFailure",
 }
 

@@ -3,10 +3,12 @@
 //! destinations, the data folder, exit codes and error ids.
 //!
 //! Reading order: [`value`] (formats), [`options`] (table, parser), [`commands`] (table), [`help`],
-//! [`destination`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`].
+//! [`destination`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`]; then what surrounds an operation: [`secrets`],
+//! [`scripts`], [`reports`].
 //!
 //! Nothing here runs a backup or prints; programs do.
 
+pub mod aes_crypt;
 pub mod commands;
 pub mod data_folder;
 pub mod dbconfig;
@@ -16,6 +18,10 @@ pub mod error_id;
 pub mod exit_code;
 pub mod help;
 pub mod options;
+pub mod reports;
+pub mod scripts;
+pub mod secrets;
+pub mod transfer;
 pub mod value;
 
 pub use environment::Environment;

@@ -43,7 +43,10 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     }
     for file in report.files.iter().take(max) {
         let path = text::display_path(&file.path.0);
-        console.row(format!("  /{path} in the version of {}", file.time))?;
+        console.row(format!(
+            "  /{path} in the version of {}",
+            text::iso_time(&file.time)
+        ))?;
         console.json(&json!({
             "type": "affected-file", "time": file.time, "snapshot": file.snapshot.to_string(),
             "path": file.path, "is_folder": file.is_folder,

@@ -10,8 +10,10 @@ use duplicati_actors::{
 };
 use duplicati_engine::retention::RetentionPolicy;
 use duplicati_programs_common::ExitCode;
+use serde_json::json;
 
 use super::{
+    backup_follow_up::follow_up,
     backup_options::{backup_options, lacks_a_source},
     compact::{compact, compact_options, compact_values},
     delete::deleted_values,
@@ -25,7 +27,7 @@ use crate::{
         text,
     },
     results::{CommandResult, backup_values},
-    retention,
+    retention, scripts,
     versions::{self, Version},
 };
 
@@ -54,12 +56,24 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     .await;
     drop(display);
     let report = outcome?;
+    if !report.partial && !invocation.is_dry_run() {
+        scripts::post_backup(invocation);
+    }
     let after = after_backup(invocation, &connection, &report, policy.as_ref(), &monitor).await?;
+    let followed = follow_up(
+        invocation,
+        &connection,
+        report.snapshot.is_some() && !report.partial,
+        &monitor,
+    )
+    .await?;
     print_summary(invocation, &connection, &report)?;
     let code = exit_code(invocation, &report);
     let values = backup_values(&report.progress, report.partial, invocation.is_dry_run());
     CommandResult::new(invocation)
         .with_all(values)
+        .with_all(json!({"RepairResults": null, "LockResults": null, "RemoteSynchronizationResults": null}))
+        .with_all(followed)
         .with(
             "DeleteResults",
             deleted_values(&after.removed, invocation.is_dry_run()),

@@ -4,11 +4,12 @@
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use duplicati_actors::backup::{
-    BackupOptions, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, SymlinkPolicy,
+    BackupOptions, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, Selection, SymlinkPolicy,
 };
 use duplicati_engine::source::{display_path, exclusion::MarkerNames};
 use duplicati_programs_common::{Options, destination::Destination, error_id::ids, options::table};
 
+use super::control_files;
 use crate::{
     failure::{Outcome, failed},
     invocation::Invocation,
@@ -70,10 +71,32 @@ pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
         program: program(),
         dry_run: invocation.is_dry_run(),
         stdin,
+        control_files: control_files::to_keep(invocation)?,
+        selection: selection(invocation),
         ..BackupOptions::default()
     };
     backup.pack_size_bytes = pack_size_bytes(invocation)?;
     Ok(backup)
+}
+
+/// Which paths to look at, when the user knows what has changed.
+fn selection(invocation: &Invocation) -> Option<Selection> {
+    let options = &invocation.options;
+    let paths = |name: &str| -> Vec<Vec<u8>> {
+        options
+            .path_list(name)
+            .iter()
+            .map(|path| invocation.absolute(path.as_os_str()))
+            .collect()
+    };
+    let (changed, deleted) = (paths("changed-files"), paths("deleted-files"));
+    if changed.is_empty() && deleted.is_empty() {
+        return None;
+    }
+    Some(Selection::new(
+        changed.iter().map(Vec::as_slice),
+        deleted.iter().map(Vec::as_slice),
+    ))
 }
 
 /// The pack size that the user asks for, or the one that suits the destination.

@@ -93,6 +93,9 @@ fn thresholds(options: &Options, pack_size: u64) -> Thresholds {
 }
 
 fn summary(report: &CompactReport) -> String {
+    if report.dry_run && report.plan.removed.is_empty() {
+        return "There is nothing worth compacting".to_owned();
+    }
     if report.dry_run {
         return format!(
             "Would delete {} ({}), after copying {} that are needed",
@@ -124,6 +127,8 @@ pub fn compact_values(report: &CompactReport) -> Value {
     json!({
         "DeletedFileCount": report.deleted_packs + report.deleted_segments,
         "DeletedFileSize": report.deleted_bytes,
+        "DownloadedFileCount": 0,
+        "DownloadedFileSize": 0,
         "UploadedFileCount": report.written_packs + report.written_segments,
         "UploadedFileSize": report.written_bytes,
         "Dryrun": report.dry_run,

@@ -60,7 +60,12 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .map_err(|error| {
             failed(
                 ids::UNEXPECTED_FAILURE,
-                format!("failed to write the report {}: {error}", path.display()),
+                match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => {
+                        format!("{} exists; name another file for the report", path.display())
+                    }
+                    _ => format!("failed to write the report {}: {error}", path.display()),
+                },
             )
         })?;
     invocation

@@ -20,6 +20,7 @@ use crate::{
     connection::Target,
     failure::{Outcome, failed, wrong_arguments},
     invocation::Invocation,
+    output::text,
     passphrase,
     results::CommandResult,
 };
@@ -109,8 +110,10 @@ fn list(invocation: &Invocation, keys: &[KnownKey]) -> Outcome<()> {
             ""
         };
         invocation.console.row(format!(
-            "{}  {}  {rights}  {label}  {created}{mine}",
-            key.id, key.holder
+            "{}  {}  {rights}  {label}  {}{mine}",
+            key.id,
+            key.holder,
+            text::iso_time(created)
         ))?;
         invocation.console.json(&json!({
             "type": "key", "id": key.id.to_string(), "holder": key.holder, "rights": rights,

@@ -7,7 +7,7 @@ use duplicati_programs_common::ExitCode;
 use jiff::Timestamp;
 
 use super::{
-    list_filesets,
+    control_files, list_filesets, list_folder_content,
     matching::{VersionWalk, file_size},
     path_choice::PathChoice,
 };
@@ -24,17 +24,35 @@ use crate::{
 };
 
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
+    if invocation.options.bool("list-folder-contents") && invocation.arguments_from(1).len() == 1 {
+        return list_folder_content::run(invocation).await;
+    }
     let connection = Target::of(invocation)?.open_to_read(invocation).await?;
     let arguments = invocation.arguments_from(1);
     let options = &invocation.options;
     let chooses_version = ["version", "time", "all-versions"]
         .iter()
         .any(|option| options.is_given(option));
-    let lists_versions = arguments.is_empty() && options.filters().is_empty() && !chooses_version;
+    let lists_versions = arguments.is_empty()
+        && options.filters().is_empty()
+        && !chooses_version
+        && !options.is_given("control-files")
+        && !options.bool("list-prefix-only");
     if lists_versions || options.bool("list-sets-only") {
         return list_filesets::print(invocation, &connection).await;
     }
     let all = versions::list(invocation, &connection.repository).await?;
+    if options.is_given("control-files") {
+        let chosen = versions::choose(invocation, &all, Otherwise::Newest)?;
+        return control_files::list(invocation, &connection, &chosen);
+    }
+    if options.bool("list-prefix-only") {
+        return print_prefix(
+            invocation,
+            &connection,
+            &versions::choose(invocation, &all, Otherwise::Newest)?,
+        );
+    }
     let as_version = match arguments {
         [argument] => argument
             .to_str()
@@ -69,6 +87,50 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         invocation.console.row("No file matched")?;
     }
     finish(invocation, &connection, found)
+}
+
+/// Prints the longest folder that all sources of the versions lie in.
+fn print_prefix(invocation: &Invocation, connection: &Connection, versions: &[Version]) -> Outcome<ExitCode> {
+    let sources = versions.iter().flat_map(|version| &version.manifest.sources);
+    let prefix = common_folder(sources.map(|source| source.0.as_slice()));
+    invocation.console.row(text::display_path(&prefix))?;
+    CommandResult::new(invocation)
+        .with(
+            "Prefix",
+            serde_json::to_value(PathText(prefix)).unwrap_or_default(),
+        )
+        .finish(
+            invocation,
+            Some(connection),
+            &ProgressSnapshot::default(),
+            ExitCode::Success,
+        )
+}
+
+/// The longest folder that holds all paths, with a `/` at its end. A single path is taken for a folder itself.
+fn common_folder<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut common: Option<Vec<&[u8]>> = None;
+    for path in paths {
+        let names: Vec<&[u8]> = path
+            .split(|byte| *byte == b'/')
+            .filter(|name| !name.is_empty())
+            .collect();
+        common = Some(match common {
+            None => names,
+            Some(known) => known
+                .into_iter()
+                .zip(names)
+                .take_while(|(left, right)| left == right)
+                .map(|(left, _)| left)
+                .collect(),
+        });
+    }
+    let mut prefix = vec![b'/'];
+    for name in common.unwrap_or_default() {
+        prefix.extend_from_slice(name);
+        prefix.push(b'/');
+    }
+    prefix
 }
 
 /// Ends a command that listed entries.
@@ -157,5 +219,22 @@ fn entry_line(version: &Version, path: &[u8], entry: &TreeEntry) -> EntryLine {
         modified: modified
             .filter(|_| !entry.no_metadata)
             .map(|time| time.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_folder_of_sources_ends_at_a_name() {
+        let common = |paths: &[&str]| {
+            let folder = common_folder(paths.iter().map(|path| path.as_bytes()));
+            String::from_utf8_lossy(&folder).into_owned()
+        };
+        assert_eq!(common(&["/home/me", "/home/me2/x"]), "/home/");
+        assert_eq!(common(&["/etc"]), "/etc/");
+        assert_eq!(common(&["/a", "/b"]), "/");
+        assert_eq!(common(&[]), "/");
     }
 }

@@ -5,10 +5,12 @@
 
 mod affected;
 mod backup;
+mod backup_follow_up;
 mod backup_options;
 mod changelog;
 mod compact;
 mod compare;
+mod control_files;
 mod create_report;
 mod delete;
 mod dump;
@@ -20,6 +22,7 @@ mod list_broken_files;
 mod list_file_versions;
 mod list_filesets;
 mod list_folder_content;
+mod locks;
 mod matching;
 mod path_choice;
 mod purge;
@@ -27,6 +30,7 @@ mod purge_broken_files;
 mod repair;
 mod restore;
 mod search_entries;
+mod send_mail;
 mod system_info;
 mod test;
 mod test_filters;
@@ -84,6 +88,15 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("test-filters", Handler::Direct(test_filters::run)),
     ("system-info", Handler::Direct(system_info::run)),
     ("vacuum", running!(vacuum)),
+    ("send-mail", running!(send_mail)),
+    (
+        "set-locks",
+        Handler::Runtime(|invocation| Box::pin(locks::set(invocation))),
+    ),
+    (
+        "read-lock-info",
+        Handler::Runtime(|invocation| Box::pin(locks::read(invocation))),
+    ),
 ];
 
 /// The handler of a command of the table.
@@ -99,7 +112,7 @@ mod tests {
     use super::*;
 
     /// Commands of the table that this version does not carry out.
-    const NOT_AVAILABLE: &[&str] = &["sync", "set-locks", "read-lock-info", "send-mail"];
+    const NOT_AVAILABLE: &[&str] = &["sync"];
 
     #[test]
     fn every_command_of_the_table_has_a_handler_or_is_known_to_have_none() {

@@ -113,7 +113,7 @@ fn print(invocation: &Invocation, report: &PurgeReport) -> Outcome<()> {
             "{verb} {} ({}) out of the version of {}",
             text::count(removed.files, "file", "files"),
             text::size(removed.bytes),
-            snapshot.time
+            text::iso_time(&snapshot.time)
         ))?;
         if removed.unreadable > 0 {
             console.row(format!(

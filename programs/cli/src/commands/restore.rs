@@ -16,7 +16,7 @@ use duplicati_engine::{
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::{Value, json};
 
-use super::{backup_options::workers, path_choice::PathChoice};
+use super::{backup_options::workers, control_files, path_choice::PathChoice};
 use crate::{
     connection::{Connection, Target},
     failure::{Failure, Outcome, failed},
@@ -43,6 +43,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let mut chosen = versions::choose(invocation, &all, otherwise)?;
     if !each_version {
         chosen.truncate(1);
+    }
+    if invocation.options.is_given("control-files") {
+        return control_files::restore(invocation, &connection, &chosen[0]).await;
     }
     let index = Arc::new(connection.load_index(invocation).await?);
     let monitor = invocation.monitor();
@@ -218,6 +221,7 @@ fn values(report: &RestoreReport, is_dry_run: bool) -> Value {
         "BrokenLocalFiles": broken,
         "BrokenRemoteFiles": report.broken_remote_files,
         "FailedEntries": report.failed_entries,
+        "RecreateDatabaseResults": null,
         "Dryrun": is_dry_run,
     })
 }

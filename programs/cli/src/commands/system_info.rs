@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `system-info`: what to know about this program and machine when something is reported.
 
+use duplicati_actors::events::ProgressSnapshot;
 use duplicati_backends::registry::KnownSchemes;
 use duplicati_programs_common::ExitCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::{failure::Outcome, invocation::Invocation};
+use crate::{failure::Outcome, invocation::Invocation, results::CommandResult};
 
 pub fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let read = |path: &str| {
@@ -39,16 +40,14 @@ pub fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         ("EncryptionModules", "age".to_owned()),
         ("CompressionModules", "zstd".to_owned()),
     ];
-    let mut object = Map::from_iter([
-        ("type".to_owned(), json!("result")),
-        ("exit_code".to_owned(), json!(0)),
-    ]);
+    let mut object = Map::new();
     for (name, value) in lines {
         invocation.console.row(format!("{name}: {value}"))?;
         object.insert(name.to_owned(), Value::String(value));
     }
-    invocation.console.json(&object)?;
-    Ok(ExitCode::Success)
+    CommandResult::new(invocation)
+        .with_all(Value::Object(object))
+        .finish(invocation, None, &ProgressSnapshot::default(), ExitCode::Success)
 }
 
 fn operating_system() -> String {

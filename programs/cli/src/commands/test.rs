@@ -109,7 +109,7 @@ pub fn print_damage(invocation: &Invocation, report: &VerifyReport) -> Outcome<(
         let path = text::display_path(&file.path.0);
         console.row(format!(
             "  cannot be restored from the version of {}: /{path}",
-            file.time
+            text::iso_time(&file.time)
         ))?;
         console.json(&json!({
             "type": "broken-file", "time": file.time, "snapshot": file.snapshot.to_string(),

@@ -24,11 +24,19 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let before = size();
     connection.local()?.vacuum()?;
     let after = size();
-    invocation.console.line(format!(
-        "The local database shrank from {} to {}",
-        text::size(before),
-        text::size(after)
-    ))?;
+    let line = if after < before {
+        format!(
+            "The local database shrank from {} to {}",
+            text::size(before),
+            text::size(after)
+        )
+    } else {
+        format!(
+            "The local database has nothing to give back; it takes {}",
+            text::size(after)
+        )
+    };
+    invocation.console.line(line)?;
     CommandResult::new(invocation)
         .with("SizeBefore", before)
         .with("SizeAfter", after)

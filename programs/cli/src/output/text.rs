@@ -41,6 +41,11 @@ pub fn local_time(time: Timestamp) -> String {
     zoned_time(&time.to_zoned(TimeZone::system()))
 }
 
+/// A stored moment in the user's time zone; as it stands when it is none.
+pub fn iso_time(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), local_time)
+}
+
 /// A moment in its own time zone, to the second.
 pub fn zoned_time(time: &Zoned) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod servers;
+
 use std::{
     ffi::OsStr,
     io::Write,

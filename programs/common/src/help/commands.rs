@@ -20,7 +20,19 @@ pub(super) fn overview(version: &str) -> String {
         section(&mut text, group.title(), &names);
     }
     section(&mut text, "Targets", topics::DESTINATIONS);
-    section(&mut text, "Modules", &["mail", "logging"]);
+    section(
+        &mut text,
+        "Modules",
+        &[
+            "runscript",
+            "reports",
+            "mail",
+            "sendhttp",
+            "sendtelegram",
+            "console-password-input",
+            "logging",
+        ],
+    );
     section(
         &mut text,
         "Formats",

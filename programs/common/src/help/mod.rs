@@ -5,6 +5,8 @@
 
 mod commands;
 mod options;
+pub mod pages;
+mod surroundings;
 mod topics;
 
 /// The answer to `help` without a topic.
@@ -19,6 +21,7 @@ pub fn topic(word: &str) -> Result<String, String> {
     let word = word.trim();
     // Commands first: `sync` is a command as well as the beginning of option names.
     topics::find(word)
+        .or_else(|| surroundings::find(word).map(str::to_owned))
         .or_else(|| crate::commands::find(word).map(commands::describe))
         .or_else(|| topics::destination(word))
         .or_else(|| options::find(word.trim_start_matches("--")))
@@ -79,6 +82,13 @@ mod tests {
             "options",
             "secret",
             "secret-provider",
+            "runscript",
+            "reports",
+            "sendmail",
+            "sendhttp",
+            "sendtelegram",
+            "sendxmpp",
+            "console-password-input",
             "password",
             "file",
             "s3",

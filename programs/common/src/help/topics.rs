@@ -65,9 +65,7 @@ pub(super) fn find(word: &str) -> Option<String> {
         }
         "filter" | "filters" => FILTER.to_owned(),
         "filter-group" | "filter-groups" => FILTER_GROUP.to_owned(),
-        "mail" | "email" => MAIL.to_owned(),
         "advanced" | "options" => super::options::list(),
-        "secret" | "secret-provider" => SECRET.to_owned(),
         "password" => PASSWORD.to_owned(),
         _ => return None,
     })
@@ -155,16 +153,6 @@ const FILTER_GROUP: &str = "\
 Groups stand for sets of paths: SystemFiles, OperatingSystem, TemporaryFiles, CacheFiles, Applications,
 DefaultExcludes (all of these) and None. Use them as --exclude={CacheFiles,TemporaryFiles}.
 DefaultExcludes leaves out /etc and /var, which a backup of a server needs.
-";
-
-const MAIL: &str = "\
-With --send-mail-to a report is mailed after each backup. --send-mail-url names the server (smtp://, smtps://,
-or tls:// for STARTTLS), --send-mail-level the outcomes worth a mail. The command 'send-mail' tries it.
-";
-
-const SECRET: &str = "\
-With --secret-provider=<url>, every option value of the form $name or ${name} is replaced by that secret.
-Stores are env://, file-secret://, libsecret://, pass:// and hcv://.
 ";
 
 const PASSWORD: &str = "\

@@ -13,6 +13,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use options_value::{FilterRule, Options};
+pub use options_value::{FilterRule, GivenText, Options};
 pub use parse::ParseContext;
 pub use spec::{Group, Handling, Kind, OptionSpec};

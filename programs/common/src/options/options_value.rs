@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
 use secrecy::SecretString;
 
 use super::spec::{Kind, OptionSpec};
 use super::table;
+use crate::secrets::Secrets;
 use crate::value::{self, Timespan, ValueError, VersionList};
 
 /// One `--include` or `--exclude`, as written.
@@ -121,10 +124,30 @@ fn canonical_name(values: &'static [&'static str], text: &str) -> Option<&'stati
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) given: BTreeMap<String, Value>,
+    pub(super) texts: GivenTexts,
     defaults: BTreeMap<&'static str, Value>,
     pub(super) filters: Vec<FilterRule>,
     pub(super) positional: Vec<OsString>,
     pub(super) warnings: Vec<String>,
+    pub(super) secrets: Option<Arc<Secrets>>,
+}
+
+/// The texts of the given options, for scripts and reports. `Debug` shows names only, because some are secrets.
+#[derive(Clone, Default)]
+pub(super) struct GivenTexts(pub(super) BTreeMap<String, OsString>);
+
+impl fmt::Debug for GivenTexts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The text of one given option.
+pub struct GivenText<'a> {
+    pub name: &'a str,
+    pub value: &'a OsStr,
+    /// Whether it must not be shown.
+    pub is_secret: bool,
 }
 
 macro_rules! getter {
@@ -151,9 +174,11 @@ impl Options {
         Self {
             given: BTreeMap::new(),
             defaults,
+            texts: GivenTexts::default(),
             filters: Vec::new(),
             positional: Vec::new(),
             warnings: Vec::new(),
+            secrets: None,
         }
     }
 
@@ -180,6 +205,27 @@ impl Options {
     /// The names of all given options, including those that stand under a prefix.
     pub fn given_names(&self) -> impl Iterator<Item = &str> {
         self.given.keys().map(String::as_str)
+    }
+
+    /// The given options as they were written; one without value counts as `true`.
+    pub fn given_texts(&self) -> impl Iterator<Item = GivenText<'_>> {
+        self.texts.0.iter().map(|(name, value)| GivenText {
+            name,
+            value,
+            is_secret: table::find(name).is_none_or(|spec| spec.kind == Kind::Secret),
+        })
+    }
+
+    /// The text of one option as it may be shown: as given, or its default; secrets never.
+    pub fn shown_text(&self, name: &str) -> Option<String> {
+        let spec = table::find(name)?;
+        if spec.kind == Kind::Secret {
+            return None;
+        }
+        match self.texts.0.get(spec.name).or_else(|| self.texts.0.get(name)) {
+            Some(text) => Some(text.to_string_lossy().into_owned()),
+            None => (!spec.default.is_empty()).then(|| spec.default.to_owned()),
+        }
     }
 
     /// A yes-or-no option; absent means no unless its default says otherwise.
@@ -249,6 +295,22 @@ impl Options {
     /// The arguments that are not options, starting with the command.
     pub fn positional(&self) -> &[OsString] {
         &self.positional
+    }
+
+    /// Exchanges the arguments behind the command from a position on, as a script that runs before may.
+    pub fn replace_positional(&mut self, from: usize, arguments: impl IntoIterator<Item = OsString>) {
+        self.positional.truncate(from);
+        self.positional.extend(arguments);
+    }
+
+    /// Exchanges includes and excludes.
+    pub fn replace_filters(&mut self, filters: Vec<FilterRule>) {
+        self.filters = filters;
+    }
+
+    /// Where values of the form `$name` are looked up, if anywhere.
+    pub fn secrets(&self) -> Option<&Arc<Secrets>> {
+        self.secrets.as_ref()
     }
 
     /// What to tell the user about options that were accepted without having (all of) their effect.

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 
 use jiff::Zoned;
 
@@ -19,6 +20,7 @@ use super::table;
 use crate::commands;
 use crate::environment::Environment;
 use crate::error_id::{UserError, ids};
+use crate::secrets::Secrets;
 
 /// Environment variables that stand in for absent options.
 const ENVIRONMENT_DEFAULTS: [(&str, &str); 3] = [
@@ -67,7 +69,12 @@ impl Options {
                 raw.values.insert(option.to_owned(), Some(value.to_owned()));
             }
         }
+        let secrets = Secrets::open(&raw.values, context)?.map(Arc::new);
+        if let Some(secrets) = &secrets {
+            secrets.replace_values(&mut raw.values)?;
+        }
         let mut options = Options::empty(context.now);
+        options.secrets = secrets;
         options.filters = raw.filters;
         options.positional = raw.positional;
         for (name, value) in &raw.values {
@@ -86,8 +93,13 @@ impl Options {
                 format!("the option --{name} is not supported: {reason}"),
             ));
         }
-        let value = Value::read(spec, value, now).map_err(|error| invalid_value(spec, &name, &error))?;
+        let text = value;
+        let value = Value::read(spec, text, now).map_err(|error| invalid_value(spec, &name, &error))?;
         self.add_warnings(spec, &name, &value);
+        self.texts.0.insert(
+            name.clone(),
+            text.map_or_else(|| OsString::from("true"), OsStr::to_owned),
+        );
         self.given.insert(name, value);
         Ok(())
     }
@@ -188,7 +200,7 @@ impl RawArguments {
 }
 
 /// Takes `--name=value` apart; `None` for an argument that is not an option.
-pub(super) fn split_option(argument: &OsStr) -> Result<Option<(String, Option<OsString>)>, UserError> {
+pub(crate) fn split_option(argument: &OsStr) -> Result<Option<(String, Option<OsString>)>, UserError> {
     let Some(rest) = argument.as_bytes().strip_prefix(b"--") else {
         return Ok(None);
     };

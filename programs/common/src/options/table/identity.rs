@@ -37,7 +37,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         List(','),
         "",
         "Switches on modules that are off.",
-    ),
+    )
+    .mapped("every module is on unless disable-module names it"),
     option(
         "disable-module",
         List(','),
@@ -137,13 +138,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "Ids of warnings that count as information only.",
     ),
-    logging("debug-output", Boolean, "", "Adds technical detail to errors."),
+    logging("debug-output", Boolean, "", "Adds technical detail to errors.")
+        .ignored("errors are always told with their causes"),
     logging(
         "debug-retry-errors",
         Boolean,
         "",
         "Shows errors also when the request is tried again.",
-    ),
+    )
+    .mapped("repeated requests are log lines of the level Retry"),
     logging(
         "allow-paths-in-log-messages",
         Boolean,

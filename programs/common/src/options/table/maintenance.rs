@@ -42,13 +42,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "False",
         "Opens and checks the content of tested files, or of some kinds of \
          them, instead of the hash alone.",
-    ),
+    )
+    .mapped("whatever is tested is opened and checked in full"),
     option(
         "dont-replace-faulty-index-files",
         Boolean,
         "",
         "Leaves damaged index files as they are.",
-    ),
+    )
+    .ignored("tests change nothing; only the command repair does"),
     option(
         "full-block-verification",
         Boolean,
@@ -61,7 +63,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Repairs what an interrupted run has left behind.",
-    ),
+    )
+    .ignored("what an interrupted run leaves behind does no harm and goes with a later compaction"),
     option(
         "no-auto-compact",
         Boolean,
@@ -136,7 +139,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "Makes lost data again from the source files, where they still have it.",
     )
-    .mapped("repair reads the sources again for lost chunks"),
+    .ignored("the next backup stores again what the sources still have"),
     option(
         "disable-partial-dblock-recovery",
         Boolean,

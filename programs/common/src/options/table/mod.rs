@@ -15,6 +15,8 @@ mod source;
 mod state;
 mod storage;
 mod transfer;
+#[cfg(test)]
+mod usage_tests;
 
 use super::spec::OptionSpec;
 
@@ -29,6 +31,7 @@ const TABLES: &[&[OptionSpec]] = &[
     performance::OPTIONS,
     identity::OPTIONS,
     reports::SHARED,
+    reports::SHARED_XMPP,
     reports::MAIL,
     reports::HTTP,
     reports::CHAT,

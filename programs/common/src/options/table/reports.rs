@@ -12,23 +12,36 @@ use Kind::{Boolean, List, Secret, Text, Timespan};
 const OUTCOMES: Kind = Kind::Flags(&["Success", "Warning", "Error", "Fatal", "All"]);
 const FORMAT: Kind = one_of(&["Duplicati", "Json", "Template"]);
 
+const NO_TEMPLATES: &[(&str, &str)] = &[(
+    "Template",
+    "templates are not part of this version; the report has the format Duplicati",
+)];
+const NO_XMPP: &str = "reports by XMPP are not part of this version; mail, web addresses and Telegram are";
+const NO_LIVE_REPORTS: &str = "reports while an operation runs are not part of this version";
+
 /// The options that every sender has under its own prefix.
 macro_rules! shared_options {
-    ($($prefix:literal),*) => {
+    ($option:ident: $($prefix:literal),*) => {
         &[$(
-            option(concat!($prefix, "-level"), OUTCOMES, "All", "The outcomes that are reported."),
-            option(concat!($prefix, "-any-operation"), Boolean, "", "Reports every operation, not only backups."),
-            option(concat!($prefix, "-log-level"), LOG_LEVEL, "Warning", "The level from which log lines are part of the report."),
-            option(concat!($prefix, "-log-filter"), Text, "", "Chooses the log lines in the report by tag and id."),
-            option(concat!($prefix, "-max-log-lines"), ANY_INTEGER, "100", "The most log lines in a report; 0 or less means all."),
-            option(concat!($prefix, "-result-output-format"), FORMAT, "Duplicati", "The format of the result in the report."),
-            option(concat!($prefix, "-extra-parameters"), Text, "", "Further data for the report: a JSON object or a query string."),
+            $option(concat!($prefix, "-level"), OUTCOMES, "All", "The outcomes that are reported."),
+            $option(concat!($prefix, "-any-operation"), Boolean, "", "Reports every operation, not only backups."),
+            $option(concat!($prefix, "-log-level"), LOG_LEVEL, "Warning", "The level from which log lines are part of the report."),
+            $option(concat!($prefix, "-log-filter"), Text, "", "Chooses the log lines in the report by tag and id."),
+            $option(concat!($prefix, "-max-log-lines"), ANY_INTEGER, "100", "The most log lines in a report; 0 or less means all."),
+            $option(concat!($prefix, "-result-output-format"), FORMAT, "Duplicati", "The format of the result in the report.")
+                .value_warnings(NO_TEMPLATES),
+            $option(concat!($prefix, "-extra-parameters"), Text, "", "Further data for the report: a JSON object or a query string."),
         )*]
     };
 }
 
-pub(super) const SHARED: &[OptionSpec] =
-    shared_options!("send-mail", "send-http", "send-xmpp", "send-telegram");
+pub(super) const SHARED: &[OptionSpec] = shared_options!(option: "send-mail", "send-http", "send-telegram");
+
+const fn xmpp(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> OptionSpec {
+    option(name, kind, default, help).ignored(NO_XMPP)
+}
+
+pub(super) const SHARED_XMPP: &[OptionSpec] = shared_options!(xmpp: "send-xmpp");
 
 pub(super) const MAIL: &[OptionSpec] = &[
     option(
@@ -121,7 +134,8 @@ pub(super) const HTTP: &[OptionSpec] = &[
         Boolean,
         "",
         "Goes on when it cannot be found out whether the certificate is revoked.",
-    ),
+    )
+    .mapped("revocation is checked where the system does so, and never stops a report"),
     option(
         "send-http-retries",
         COUNT,
@@ -137,20 +151,22 @@ pub(super) const HTTP: &[OptionSpec] = &[
 ];
 
 pub(super) const CHAT: &[OptionSpec] = &[
-    option("send-xmpp-to", List(','), "", "The accounts that get the report."),
+    option("send-xmpp-to", List(','), "", "The accounts that get the report.").ignored(NO_XMPP),
     option(
         "send-xmpp-username",
         Text,
         "",
         "The account that sends, with a resource if wanted.",
-    ),
+    )
+    .ignored(NO_XMPP),
     option(
         "send-xmpp-password",
         Secret,
         "",
         "The password of the account that sends.",
-    ),
-    option("send-xmpp-message", Text, "", "The message with placeholders."),
+    )
+    .ignored(NO_XMPP),
+    option("send-xmpp-message", Text, "", "The message with placeholders.").ignored(NO_XMPP),
     option(
         "send-telegram-channel-id",
         Text,
@@ -180,42 +196,49 @@ pub(super) const LIVE: &[OptionSpec] = &[
         Secret,
         "",
         "The URL that is told about progress while an operation runs.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-interval",
         Timespan,
         "30s",
         "The time between two such messages.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-max-log-lines",
         COUNT,
         "20",
         "The most log lines in such a message.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-accept-any-ssl-certificate",
         Boolean,
         "",
         "Trusts whatever certificate the server shows. Anyone on the way can \
          then read the messages.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-accept-specified-ssl-hash",
         List(','),
         "",
         "Trusts certificates with these SHA-1 hashes.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-ignore-revocation-failure",
         Boolean,
         "",
         "Goes on when it cannot be found out whether the certificate is revoked.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
     option(
         "http-report-status-allow-paths-in-log-messages",
         Boolean,
         "",
         "Leaves paths readable in these messages.",
-    ),
+    )
+    .ignored(NO_LIVE_REPORTS),
 ];

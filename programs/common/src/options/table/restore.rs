@@ -15,7 +15,6 @@ const REPEATED: Kind = Kind::Enum {
     values: &["False", "True", "Unique"],
     empty_means: Some("True"),
 };
-const CACHE: &str = "the memory that a restore may use for opened packs";
 const LOCAL_BLOCKS: &str = "restore-with-local-blocks takes its place";
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -75,7 +74,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Takes data from local files where they still have it, instead of downloading.",
-    ),
+    )
+    .ignored("files that are right already are not fetched, and data of other local files is not used"),
     option(
         "patch-with-local-blocks",
         Boolean,
@@ -115,7 +115,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Shows dates in full instead of by age.",
-    ),
+    )
+    .ignored("dates are always shown in full"),
     option(
         "full-result",
         Boolean,
@@ -129,7 +130,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "4gb",
         "How much data a restore keeps for later use.",
     )
-    .mapped(CACHE),
+    .ignored("a restore reads each stored file once, within a fixed memory"),
     option(
         "restore-cache-evict",
         Kind::Integer { min: 0, max: 100 },
@@ -143,7 +144,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "How much disk space downloaded files may take during a restore.",
     )
-    .mapped(CACHE),
+    .ignored("a restore keeps no stored files on disk"),
     option(
         "restore-volume-cache-min-free",
         Size(SizeUnit::Gigabytes),
@@ -178,7 +179,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "How many downloads run at the same time.",
     )
-    .mapped("the number of parallel downloads"),
+    .ignored("the restore pipeline balances itself"),
     option(
         "restore-channel-buffer-size",
         COUNT,

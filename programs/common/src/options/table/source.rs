@@ -177,7 +177,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Does not first store a version for an interrupted run.",
-    ),
+    )
+    .ignored("an interrupted run leaves no version behind, except when it was asked to stop early"),
     option(
         "disable-file-scanner",
         Boolean,

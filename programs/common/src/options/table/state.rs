@@ -36,13 +36,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Path,
         "",
         "Where finished files wait for their upload; the temporary folder, unless given.",
-    ),
+    )
+    .ignored("stored files wait in memory, within a fixed budget"),
     option(
         "log-retention",
         Timespan,
         "30D",
         "How long log lines are kept in the local database.",
-    ),
+    )
+    .ignored("the local database keeps the results of runs and no log lines"),
     option(
         "auto-vacuum",
         Boolean,
@@ -74,7 +76,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Rebuilds only what is needed to list and choose files.",
-    ),
+    )
+    .ignored("listing needs no less of the local database than restoring"),
     option(
         "repair-force-block-use",
         Boolean,
@@ -87,19 +90,22 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Repairs although the destination is newer than the local database.",
-    ),
+    )
+    .ignored("the destination always counts for more than the local database"),
     option(
         "repair-refresh-lock-info",
         Boolean,
         "",
         "Reads the lock dates of stored files again during repair.",
-    ),
+    )
+    .ignored("no kind of destination of this version locks stored files"),
     option(
         "refresh-lock-info-complete",
         Boolean,
         "",
         "Reads the lock date of every stored file, also of those that have one recorded.",
-    ),
+    )
+    .ignored("no kind of destination of this version locks stored files"),
     option(
         "ignore-update-if-version-exists",
         Boolean,

@@ -80,14 +80,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "zstd",
         "The kind of compression.",
     )
-    .mapped("zstd, whatever is named"),
+    .mapped("everything is compressed with zstd"),
     option(
         "compression-extension-file",
         Path,
         "",
         "A file that lists the extensions of files not worth compressing: one \
          per line, starting with a dot; text after a space is a comment.",
-    ),
+    )
+    .ignored("content that does not compress is recognised by a test of the content"),
     option(
         "zip-compression-level",
         Kind::Integer { min: 0, max: 9 },
@@ -164,7 +165,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "Permits a command to go on when the passphrase differs from the one \
          used before. Backup and repair never permit it.",
-    ),
+    )
+    .ignored("the command key changes passphrases; elsewhere a passphrase that opens nothing is refused"),
     option(
         "no-encryption",
         Boolean,
@@ -272,11 +274,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "Stores additional data from which small damage can be corrected.",
     )
-    .mapped("parity data of our own")
-    .value_warnings(&[(
-        "par2",
-        "parity data is written in a format of our own, without the par2 program",
-    )]),
+    .ignored("parity data is not part of this version"),
     option("par2-program-path", Path, "", "Where the par2 program is.")
         .ignored("the par2 program is not used"),
     option("par2-extra-options", Text, "", "Further arguments for par2.")
@@ -287,14 +285,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "How much parity data to add, in percent.",
     )
-    .mapped("the share of parity data of our own"),
+    .ignored("parity data is not part of this version"),
     option(
         "upload-verification-file",
         Boolean,
         "",
         "Stores a plain list of all stored files with sizes and hashes, so that \
          the destination can check itself.",
-    ),
+    )
+    .ignored("every stored file holds what is needed to check it, and the command test does so"),
     option(
         "store-metadata-content-in-database",
         Boolean,

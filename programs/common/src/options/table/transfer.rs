@@ -115,20 +115,23 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Compares the names of stored files without regard to case.",
-    ),
+    )
+    .ignored("the names of stored files have lower-case letters only"),
     option(
         "soft-delete-prefix",
         Text,
         "",
         "Renames stored files with this prefix instead of deleting them; the \
          prefix may name a folder.",
-    ),
+    )
+    .ignored("stored files are deleted, never renamed"),
     option(
         "prevent-backend-rename",
         Boolean,
         "",
         "Copies instead of renaming at the destination.",
-    ),
+    )
+    .ignored("nothing is renamed at the destination, except in a local folder"),
     option(
         "quota-size",
         Size(SizeUnit::Megabytes),
@@ -153,7 +156,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Accepts stored files whose hash differs, in order to save what can be saved.",
-    ),
+    )
+    .ignored("a restore takes whatever is whole and names what is not"),
     option(
         "dont-read-manifests",
         Boolean,
@@ -180,7 +184,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "Further destinations to copy the backup to when it is done: JSON text \
          or the path of a JSON file.",
-    ),
+    )
+    .ignored("copies to further destinations are not part of this version"),
     option(
         "remote-file-lock-duration",
         Timespan,

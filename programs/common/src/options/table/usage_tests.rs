@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The table tells the truth: an option that is said to work is read somewhere.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::path::Path;
+
+use super::super::spec::{Group, Handling};
+
+/// Where programs read options.
+const PLACES: [&str; 3] = ["programs", "backends/src", "api"];
+
+/// Options whose names are put together from parts: a place or sender, and one of these endings.
+const PARTS: [(&[&str], &[&str]); 2] = [
+    (
+        &["console", "log-file"],
+        &["log-level", "log-filter", "log-ignore"],
+    ),
+    (
+        &["send-mail", "send-http", "send-telegram", "run-script"],
+        &[
+            "level",
+            "any-operation",
+            "log-level",
+            "log-filter",
+            "max-log-lines",
+            "result-output-format",
+            "extra-parameters",
+        ],
+    ),
+];
+
+/// Options that work without being read.
+const BY_NATURE: [(&str, &str); 5] = [
+    ("full-remote-verification", "tests are always full"),
+    ("compression-module", "every value means the same"),
+    ("enable-module", "every module is on"),
+    ("debug-retry-errors", "the level of log lines decides"),
+    ("send-http-ignore-revocation-failure", "it never stops a report"),
+];
+
+/// Options that only a server or another program reads.
+const ELSEWHERE: [&str; 6] = [
+    "store-task-config",
+    "disable-on-battery",
+    "sync-remote-state",
+    "sync-then-delete",
+    "sync-verify-hash",
+    "sync-recheck",
+];
+
+fn sources(folder: &Path, text: &mut String) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let shown = path.to_string_lossy().into_owned();
+        let is_declaration = ["/options/table/", "commands/table.rs", "/help/", "/tests"]
+            .iter()
+            .any(|part| shown.contains(part));
+        if path.is_dir() {
+            sources(&path, text);
+        } else if shown.ends_with(".rs") && !is_declaration {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+fn is_put_together(name: &str) -> bool {
+    PARTS.iter().any(|(places, endings)| {
+        places
+            .iter()
+            .any(|place| endings.iter().any(|ending| name == format!("{place}-{ending}")))
+    })
+}
+
+#[test]
+fn every_option_that_is_said_to_work_is_read_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut text = String::new();
+    for place in PLACES {
+        sources(&root.join(place), &mut text);
+    }
+    let unread: Vec<&str> = super::all()
+        // Stores say themselves which of these they read.
+        .filter(|spec| spec.group != Group::Backend)
+        .filter(|spec| matches!(spec.handling, Handling::Kept | Handling::Mapped(_)))
+        .map(|spec| spec.name)
+        .filter(|name| !is_put_together(name))
+        .filter(|name| !BY_NATURE.iter().any(|(known, _)| known == name))
+        .filter(|name| !ELSEWHERE.contains(name))
+        .filter(|name| !text.contains(&format!("\"{name}\"")))
+        .collect();
+    assert_eq!(unread, Vec::<&str>::new());
+}
