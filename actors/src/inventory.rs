@@ -73,7 +73,7 @@ impl Inventory {
             .iter()
             .flat_map(|(_, plan)| plan.segments.iter().copied())
             .collect();
-        let mut inventory = Self::load(repository, local, doomed, &doomed_segments).await?;
+        let mut inventory = Self::load(repository, local, doomed, &HashSet::new(), &doomed_segments).await?;
         inventory.plans = plans;
         inventory.unreadable_plans = unreadable_plans;
         foreign.append(&mut inventory.foreign);
@@ -81,7 +81,8 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// The part after the plans; `doomed` are the packs that only count where nothing else has a chunk.
+    /// The part after the plans; `doomed` are the packs that only count where nothing else has a chunk, and those in `given_up` count least: somebody else
+    /// may be about to delete them.
     ///
     /// # Errors
     /// When the target does not answer.
@@ -89,6 +90,7 @@ impl Inventory {
         repository: &Repository,
         mut local: Option<&mut LocalState>,
         doomed: HashSet<PackId>,
+        given_up: &HashSet<PackId>,
         doomed_segments: &HashSet<SegmentId>,
     ) -> Result<Self, RunError> {
         let mut snapshots = repository.list_snapshots().await?;
@@ -110,7 +112,8 @@ impl Inventory {
                     if *descriptions.entry(pack.id).or_insert(hash) != hash {
                         contradictions.push(pack.id);
                     }
-                    if packs.get(&pack.id) == Some(&pack.object_size_bytes) && !doomed.contains(&pack.id) {
+                    let is_whole = packs.get(&pack.id) == Some(&pack.object_size_bytes);
+                    if is_whole && !doomed.contains(&pack.id) && !given_up.contains(&pack.id) {
                         index.add(&pack);
                     } else if !index.contains_pack(&pack.id) {
                         postponed.push(pack);
@@ -135,6 +138,7 @@ impl Inventory {
                 (
                     size.is_none(),
                     size != Some(&pack.object_size_bytes),
+                    given_up.contains(&pack.id),
                     doomed.contains(&pack.id),
                 )
             });

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The only place that makes a snapshot visible: after tree, packs and index, one exclusive `put` of the manifest (S-1).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use duplicati_engine::{
     format::manifest::{Manifest, encode_json},
@@ -42,6 +45,8 @@ pub struct Committer {
     pub manifest: Box<dyn FnOnce(BuiltTree) -> Option<Manifest> + Send>,
     /// Hears the end.
     pub done: oneshot::Sender<Committed>,
+    /// Set before the manifest is sent: from then on it may come to stand, whatever is heard of it.
+    pub begun: Arc<AtomicBool>,
     /// Counters.
     pub monitor: Monitor,
 }
@@ -56,6 +61,7 @@ impl Committer {
         let snapshot = manifest.is_some();
         if let Some(manifest) = manifest {
             let content = encode_json(&manifest);
+            self.begun.store(true, Ordering::SeqCst);
             let size = self
                 .repository
                 .put_object(&self.id.into(), &self.repository.data, &content)

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use duplicati_engine::{
@@ -78,6 +81,7 @@ pub async fn run_backup(
     }
     let state = load_known_state(&repository, &mut local, &options, &monitor).await?;
     let parent_id = state.parent.as_ref().map(|(id, _)| *id);
+    let commit_begun = Arc::new(AtomicBool::new(false));
     let outcome = run_stages(
         &repository,
         local,
@@ -88,10 +92,12 @@ pub async fn run_backup(
         &clock,
         &monitor,
         &control,
+        &commit_begun,
     )
     .await;
-    if !options.dry_run && !matches!(&outcome, Ok((_, true))) {
-        // Nothing was committed and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence.
+    if !options.dry_run && !commit_begun.load(Ordering::SeqCst) {
+        // No manifest was sent and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
+        // commit of which nothing was heard: it may happen yet, and without the session nobody would wait for it (P-10).
         close_unused_session(&repository, id).await;
     }
     let (unchanged, committed) = outcome?;
@@ -279,6 +285,7 @@ async fn run_stages(
     clock: &Arc<dyn Clock>,
     monitor: &Monitor,
     control: &RunControl,
+    commit_begun: &Arc<AtomicBool>,
 ) -> Result<(bool, bool), RunError> {
     let KnownState {
         known,
@@ -343,6 +350,7 @@ async fn run_stages(
             control,
         ),
         done: committed_sender,
+        begun: Arc::clone(commit_begun),
         monitor: monitor.clone(),
     };
     stage(

@@ -19,7 +19,7 @@ use duplicati_engine::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{CompactReport, planner::read_segment, survey, swapper::put_segment};
+use super::{CompactReport, OpenSession, planner::read_segment, sessions, survey, swapper::put_segment};
 use crate::{
     control::RunControl,
     error::RunError,
@@ -48,6 +48,8 @@ pub struct Condemned {
     pub marks: Marks,
     /// Packs that were to be moved and are damaged.
     pub failed: Vec<PackId>,
+    /// Sessions that had ended when they were looked at, by a manifest or by a fence.
+    pub ended: Vec<OpenSession>,
 }
 
 /// Deletes what may go.
@@ -67,10 +69,28 @@ pub async fn collect(
         marked,
         mut marks,
         failed,
+        ended,
     } = condemned;
-    let mut inventory =
-        Inventory::load(repository, local.as_deref_mut(), packs.clone(), &HashSet::new()).await?;
+    // Whoever made an earlier plan may be about to delete what it names: such a pack proves nothing, not even beside one that this plan condemns (P-9).
+    let given_up: HashSet<PackId> = plans
+        .iter()
+        .flat_map(|(_, plan)| plan.packs.iter().copied())
+        .collect();
+    let mut inventory = Inventory::load(
+        repository,
+        local.as_deref_mut(),
+        packs.clone(),
+        &given_up,
+        &HashSet::new(),
+    )
+    .await?;
     survey::refuse_unreadable(&inventory)?;
+    // A session that ended by a manifest is open again when that manifest was deleted meanwhile (P-7).
+    let reopened = sessions::reopened(ended, &inventory.snapshots);
+    if !reopened.is_empty() {
+        report.waiting_for = reopened;
+        return Ok(());
+    }
     let index = Arc::new(std::mem::take(&mut inventory.index));
     let frames = FrameReader::new(Arc::clone(repository), Arc::clone(&index), CACHE_BYTES);
     marks.leave_index();
@@ -114,7 +134,8 @@ pub async fn collect(
     report.spared_packs = spared.iter().copied().collect();
     report.spared_packs.sort_unstable();
 
-    let doomed_segments = settle_segments(repository, &inventory, &packs, segments, report).await?;
+    let doomed_segments =
+        settle_segments(repository, &inventory, &packs, &given_up, segments, report).await?;
     control.check()?;
     report.deleted_segments = doomed_segments.len() as u64;
     delete_all(repository, doomed_segments.into_iter().map(ObjectName::from)).await?;
@@ -155,12 +176,16 @@ async fn settle_segments(
     repository: &Repository,
     inventory: &Inventory,
     packs: &HashSet<PackId>,
+    given_up: &HashSet<PackId>,
     replaced: HashSet<SegmentId>,
     report: &mut CompactReport,
 ) -> Result<Vec<SegmentId>, RunError> {
-    let (going, staying): (Vec<_>, Vec<_>) = inventory.segments.iter().partition(|segment| {
-        replaced.contains(&segment.id) || segment.packs.iter().any(|pack| packs.contains(pack))
-    });
+    // Whoever made an earlier plan may delete any segment that describes a pack of it (P-13).
+    let goes = |pack: &PackId| packs.contains(pack) || given_up.contains(pack);
+    let (going, staying): (Vec<_>, Vec<_>) = inventory
+        .segments
+        .iter()
+        .partition(|segment| replaced.contains(&segment.id) || segment.packs.iter().any(goes));
     let mut covered: HashSet<PackId> = staying
         .iter()
         .flat_map(|segment| segment.packs.iter().copied())

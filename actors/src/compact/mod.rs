@@ -264,13 +264,16 @@ async fn compact(
             marked: survey.marked,
             marks: survey.marks,
             failed: moved.failed.into_keys().collect(),
+            ended: resolution.ended,
         },
         monitor,
         control,
         &mut report,
     )
     .await?;
-    sessions::tidy(repository, own).await?;
+    if report.waiting_for.is_empty() {
+        sessions::tidy(repository, own).await?;
+    }
     Ok(report)
 }
 

@@ -7,11 +7,11 @@ use duplicati_engine::{
     clock::{self, Clock},
     crypto::secret::random_id,
     format::{
-        manifest::encode_json,
+        manifest::{SnapshotObject, encode_json},
         session::{Fence, Session},
     },
     id::{PlanId, SnapshotId},
-    repository::{Repository, RepositoryError},
+    repository::{Repository, RepositoryError, SnapshotListing},
     storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
 use serde::Serialize;
@@ -94,9 +94,7 @@ impl OwnSession {
         repository.store.delete(&session_name(self.id)).await?;
         match repository.get_snapshot(self.id).await {
             // Only the own fence goes: a manifest or another's fence stays.
-            Ok(duplicati_engine::format::manifest::SnapshotObject::Fence(fence))
-                if fence.plan == PlanId([0; 16]) =>
-            {
+            Ok(SnapshotObject::Fence(fence)) if fence.plan == PlanId([0; 16]) => {
                 repository.store.delete(&ObjectName::from(self.id)).await?;
             }
             Ok(_) | Err(_) => {}
@@ -139,6 +137,8 @@ pub struct Resolution {
     pub open: Vec<OpenSession>,
     /// Those that were ended here.
     pub fenced: u64,
+    /// Those that had ended.
+    pub ended: Vec<OpenSession>,
 }
 
 /// Ends every session that can be taken for dead. Called after the plan is stored, so whoever is not listed here sees the plan.
@@ -155,9 +155,14 @@ pub async fn end_all(
     let mut resolution = Resolution {
         open: Vec::new(),
         fenced: 0,
+        ended: Vec::new(),
     };
     for (id, session) in sessions {
-        if id == own.id || ended.contains(&id) {
+        if id == own.id {
+            continue;
+        }
+        if ended.contains(&id) {
+            resolution.ended.push(describe(id, session));
             continue;
         }
         let is_over = options.exclusive
@@ -168,16 +173,36 @@ pub async fn end_all(
                 Ok(session) => is_exclusive_put && is_old(session, options, clock),
             };
         if !is_over {
-            let (host, started) = session.map_or_else(
-                |error| (String::new(), error.to_string()),
-                |session| (session.host, session.started),
-            );
-            resolution.open.push(OpenSession { id, host, started });
+            resolution.open.push(describe(id, session));
         } else if matches!(put_fence(repository, id, plan).await?, FenceOutcome::Put) {
             resolution.fenced += 1;
         }
     }
     Ok(resolution)
+}
+
+fn describe(id: SnapshotId, session: Result<Session, RepositoryError>) -> OpenSession {
+    let (host, started) = session.map_or_else(
+        |error| (String::new(), error.to_string()),
+        |session| (session.host, session.started),
+    );
+    OpenSession { id, host, started }
+}
+
+/// Sessions that had ended and under whose names nothing stands any more: their manifests were deleted since, and whoever has not heard that its commit
+/// succeeded may try it again.
+pub fn reopened(ended: Vec<OpenSession>, now: &SnapshotListing) -> Vec<OpenSession> {
+    let taken: HashSet<SnapshotId> = now
+        .snapshots
+        .iter()
+        .map(|(id, _)| *id)
+        .chain(now.fences.iter().copied())
+        .chain(now.unreadable.iter().map(|(id, _)| *id))
+        .collect();
+    ended
+        .into_iter()
+        .filter(|session| !taken.contains(&session.id))
+        .collect()
 }
 
 fn is_old(session: &Session, options: &CompactOptions, clock: &dyn Clock) -> bool {
@@ -196,7 +221,8 @@ async fn ended_sessions(repository: &Repository) -> Result<HashSet<SnapshotId>, 
         .collect())
 }
 
-/// Removes session objects that are over. Fences stay: whoever sleeps behind one may wake up at any time.
+/// Removes session objects behind fences. Fences stay: whoever sleeps behind one may wake up at any time. A manifest is no fence: it can be deleted, and
+/// then only the session object says that somebody may still try to put it again (P-11).
 pub async fn tidy(repository: &Repository, own: &OwnSession) -> Result<u64, RunError> {
     let (plans, unreadable, _) = list_plans(repository).await?;
     if !plans.is_empty() || !unreadable.is_empty() {
@@ -207,7 +233,10 @@ pub async fn tidy(repository: &Repository, own: &OwnSession) -> Result<u64, RunE
     let ended = ended_sessions(repository).await?;
     let mut removed = 0;
     for (id, session) in sessions {
-        if id != own.id && session.is_ok() && ended.contains(&id) {
+        if id == own.id || session.is_err() || !ended.contains(&id) {
+            continue;
+        }
+        if let Ok(SnapshotObject::Fence(_)) = repository.get_snapshot(id).await {
             repository.store.delete(&session_name(id)).await?;
             removed += 1;
         }

@@ -152,6 +152,7 @@ pub async fn run_purge(
         None => String::new(),
     };
     let mut sessions = Vec::new();
+    let mut in_doubt = None;
     let mut outcome = Ok(());
     for _ in &report.snapshots {
         match OwnSession::begin(
@@ -178,11 +179,13 @@ pub async fn run_purge(
             &sessions,
             &monitor,
             &control,
+            &mut in_doubt,
             &mut report,
         )
         .await;
     }
-    for session in &sessions {
+    // A manifest of which nothing was heard may come to stand yet; without its session no collection would wait for it (P-10).
+    for session in sessions.iter().filter(|session| Some(session.id) != in_doubt) {
         if let Err(error) = session.end(&repository).await {
             outcome = outcome.and(Err(error));
         }
@@ -270,6 +273,10 @@ async fn plan(
     Ok(report)
 }
 
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called once; the run's parts as they are"
+)]
 async fn carry_out(
     repository: &Arc<Repository>,
     local: Option<&mut LocalState>,
@@ -277,6 +284,7 @@ async fn carry_out(
     sessions: &[OwnSession],
     monitor: &Monitor,
     control: &RunControl,
+    in_doubt: &mut Option<SnapshotId>,
     report: &mut PurgeReport,
 ) -> Result<(), RunError> {
     let known = Known::take(repository, local).await?;
@@ -326,7 +334,9 @@ async fn carry_out(
     for (place, session, manifest) in rewritten {
         control.check()?;
         let snapshot = &mut report.snapshots[place];
+        *in_doubt = Some(session.id);
         commit(repository, session, &manifest).await?;
+        *in_doubt = None;
         repository.store.delete(&ObjectName::from(snapshot.old)).await?;
         snapshot.new = Some(session.id);
         let name = session.id.to_string();
