@@ -295,7 +295,7 @@ impl Chunker {
         }
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let size = content.size;
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.lists)?;
+        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
         Ok(Some(ControlFile {
             name: PathText(name.to_vec()),
             depth: list.depth,
