@@ -234,6 +234,8 @@ impl Chunker {
             Progress::add(&progress.added_bytes, content.size);
         }
         let mut entry = scratch.owners.entry(task.name, &file.stat, self.skip_metadata);
+        // The walker's: that of a snapshot stands for another one.
+        entry.device = task.stat.device;
         entry.xattrs = xattrs;
         entry.body = self.file_body(content)?;
         Ok(Some(entry))

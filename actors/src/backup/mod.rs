@@ -16,6 +16,7 @@ mod options;
 mod packer;
 mod parent;
 mod pipeline;
+mod relocated;
 mod sealer;
 mod selection;
 mod source_tree;
@@ -25,7 +26,8 @@ mod walker;
 pub mod wiring;
 
 pub use options::{
-    BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, SymlinkPolicy,
+    BackupOptions, BackupReport, ChangeDetection, HardlinkPolicy, PACK_SIZE_BYTES_DEFAULT, Relocation,
+    SymlinkPolicy,
 };
 pub use pipeline::run_backup;
 pub use selection::Selection;

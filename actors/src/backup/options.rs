@@ -107,6 +107,27 @@ pub struct BackupOptions {
     pub control_files: Vec<Vec<u8>>,
     /// Look at these paths only; everything else is as in the parent snapshot. Without a parent, everything is looked at.
     pub selection: Option<Selection>,
+    /// Sources that are read from another place, such as a snapshot of their file system.
+    pub relocations: Vec<Relocation>,
+}
+
+/// A source that is read from another place and recorded under its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relocation {
+    /// The source, as in `sources`.
+    pub from: Vec<u8>,
+    /// Where it is read.
+    pub to: Vec<u8>,
+}
+
+impl BackupOptions {
+    /// Where a source is read, if not at its own place.
+    pub(super) fn relocated(&self, source: &[u8]) -> Option<&[u8]> {
+        self.relocations
+            .iter()
+            .find(|relocation| relocation.from == source)
+            .map(|relocation| relocation.to.as_slice())
+    }
 }
 
 /// Pack size unless chosen, bytes; see `docs/decisions/`.
@@ -145,6 +166,7 @@ impl Default for BackupOptions {
             stdin: None,
             control_files: Vec::new(),
             selection: None,
+            relocations: Vec::new(),
         }
     }
 }

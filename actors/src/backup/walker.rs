@@ -94,6 +94,8 @@ pub(super) struct Walker {
     folders: usize,
     sequence: u64,
     linked: HashSet<(u64, u64)>,
+    /// Device numbers of snapshots, and what they stand for.
+    pub(super) devices: Vec<(u64, u64)>,
 }
 
 /// Walks to the end of the sources, or until the run shall finish early.
@@ -123,6 +125,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
         folders: 0,
         sequence: 0,
         linked: HashSet::new(),
+        devices: Vec::new(),
     };
     if let Some(name) = walker.options.stdin.clone() {
         walker.items.push(WalkItem::Stdin(name));
@@ -144,7 +147,8 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
 
 impl Walker {
     fn walk(&mut self, sources: &SourceNode, parent_root: Option<ChunkList>) -> Result<(), RunError> {
-        let folder = match SourceDirectory::open(Path::new("/")) {
+        let root = self.options.relocated(b"/").unwrap_or(b"/");
+        let folder = match SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(root))) {
             Ok(folder) => Arc::new(folder),
             Err(error) => {
                 return Err(RunError::Refused(format!(
@@ -152,6 +156,14 @@ impl Walker {
                 )));
             }
         };
+        if self.options.relocated(b"/").is_some()
+            && let (Ok(actual), Ok(original)) = (
+                folder.stat_self(),
+                SourceDirectory::open(Path::new("/")).and_then(|root| root.stat_self()),
+            )
+        {
+            self.devices.push((actual.device, original.device));
+        }
         let names = if sources.is_source {
             match folder.list(&mut self.listing) {
                 Ok(listing) => Names::All(listing),
@@ -168,7 +180,7 @@ impl Walker {
             .stat_self()
             .ok()
             .filter(|_| sources.is_source)
-            .map(|stat| stat.device);
+            .map(|stat| self.with_own_device(stat).device);
         let parent = self
             .parent
             .as_ref()
@@ -295,17 +307,32 @@ impl Walker {
                 return Ok(None);
             }
         };
-        let stat = match folder.stat(&name) {
+        let relocated = match way {
+            Some(_) if !on_the_way => self.relocated_source(&folder, &name).transpose(),
+            _ => Ok(None),
+        };
+        let (folder, looked_up) = match relocated {
+            Ok(Some((folder, looked_up))) => (folder, Some(looked_up)),
+            Ok(None) => (folder, None),
+            Err(error) => {
+                let path = self.path.clone();
+                self.tell_error(&path, &error);
+                return Ok(None);
+            }
+        };
+        let looked_up = looked_up.as_deref().unwrap_or(&name);
+        let stat = match folder.stat(looked_up) {
             // A source, or a folder above one, may be reached through a link; the path that was given is what counts.
-            Ok(stat) if way.is_some() && stat.kind == EntryKind::Symlink => match folder.stat_followed(&name)
-            {
-                Ok(target) if target.kind == EntryKind::Directory => Ok(target),
-                _ => Ok(stat),
-            },
+            Ok(stat) if way.is_some() && stat.kind == EntryKind::Symlink => {
+                match folder.stat_followed(looked_up) {
+                    Ok(target) if target.kind == EntryKind::Directory => Ok(target),
+                    _ => Ok(stat),
+                }
+            }
             other => other,
         };
         let stat = match stat {
-            Ok(stat) => stat,
+            Ok(stat) => self.with_own_device(stat),
             Err(error) if way.is_some() && error.kind == SourceErrorKind::Vanished => {
                 self.monitor.tell(
                     Severity::Warning,
@@ -380,7 +407,8 @@ impl Walker {
             }
         }
         let opened = if way.is_some() {
-            SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(&self.path)))
+            let place = self.options.relocated(&self.path).unwrap_or(&self.path);
+            SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(place)))
         } else {
             above.open_child(&name)
         };
@@ -515,7 +543,9 @@ impl Walker {
         let mut follow = false;
         if stat.kind == EntryKind::Symlink && self.options.symlink_policy == SymlinkPolicy::Follow {
             match folder.stat_followed(&name) {
-                Ok(target) if target.kind == EntryKind::File => (stat, follow) = (target, true),
+                Ok(target) if target.kind == EntryKind::File => {
+                    (stat, follow) = (self.with_own_device(target), true)
+                }
                 // Links to folders stay links: following them may never end.
                 Ok(_) => {}
                 Err(error) => {
