@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The options of one run, checked and typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fmt;
@@ -130,6 +130,8 @@ pub struct Options {
     pub(super) positional: Vec<OsString>,
     pub(super) warnings: Vec<String>,
     pub(super) secrets: Option<Arc<Secrets>>,
+    /// Names of options whose values came from there.
+    pub(super) from_secrets: BTreeSet<String>,
 }
 
 /// The texts of the given options, for scripts and reports. `Debug` shows names only, because some are secrets.
@@ -179,6 +181,7 @@ impl Options {
             positional: Vec::new(),
             warnings: Vec::new(),
             secrets: None,
+            from_secrets: BTreeSet::new(),
         }
     }
 
@@ -212,20 +215,9 @@ impl Options {
         self.texts.0.iter().map(|(name, value)| GivenText {
             name,
             value,
-            is_secret: table::find(name).is_none_or(|spec| spec.kind == Kind::Secret),
+            is_secret: self.from_secrets.contains(name)
+                || table::find(name).is_none_or(|spec| spec.kind == Kind::Secret),
         })
-    }
-
-    /// The text of one option as it may be shown: as given, or its default; secrets never.
-    pub fn shown_text(&self, name: &str) -> Option<String> {
-        let spec = table::find(name)?;
-        if spec.kind == Kind::Secret {
-            return None;
-        }
-        match self.texts.0.get(spec.name).or_else(|| self.texts.0.get(name)) {
-            Some(text) => Some(text.to_string_lossy().into_owned()),
-            None => (!spec.default.is_empty()).then(|| spec.default.to_owned()),
-        }
     }
 
     /// A yes-or-no option; absent means no unless its default says otherwise.

@@ -5,7 +5,7 @@
 //! `=` separates a value, one pair of double quotes around the value is removed, and the last occurrence
 //! wins. Includes and excludes are kept in their order instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
@@ -70,11 +70,13 @@ impl Options {
             }
         }
         let secrets = Secrets::open(&raw.values, context)?.map(Arc::new);
-        if let Some(secrets) = &secrets {
-            secrets.replace_values(&mut raw.values)?;
-        }
+        let from_secrets = match &secrets {
+            Some(secrets) => secrets.replace_values(&mut raw.values)?,
+            None => BTreeSet::new(),
+        };
         let mut options = Options::empty(context.now);
         options.secrets = secrets;
+        options.from_secrets = from_secrets;
         options.filters = raw.filters;
         options.positional = raw.positional;
         for (name, value) in &raw.values {

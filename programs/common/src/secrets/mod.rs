@@ -13,7 +13,7 @@ mod secret_file;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -137,11 +137,12 @@ impl Secrets {
         )
     }
 
-    /// Replaces the values of options that are names of secrets.
+    /// Replaces the values of options that are names of secrets, and gives the names of those options.
     pub(crate) fn replace_values(
         &self,
         values: &mut BTreeMap<String, Option<OsString>>,
-    ) -> Result<(), UserError> {
+    ) -> Result<BTreeSet<String>, UserError> {
+        let mut replaced = BTreeSet::new();
         for (option, value) in values.iter_mut() {
             if OWN_OPTIONS.contains(&option.as_str()) {
                 continue;
@@ -153,9 +154,10 @@ impl Secrets {
             {
                 let secret = self.get(name)?;
                 *value = Some(OsString::from(secret.expose_secret()));
+                replaced.insert(option.clone());
             }
         }
-        Ok(())
+        Ok(replaced)
     }
 
     /// Replaces the values in a destination's query that are names of secrets.

@@ -49,6 +49,12 @@ fn values_that_are_exactly_a_name_are_replaced_and_others_are_not() {
     assert_eq!(secret(&options, "auth-password"), "hunter2");
     assert_eq!(secret(&options, "send-mail-password"), "x$MY_PASS");
     assert_eq!(options.integer("keep-versions"), Some(7));
+    let hidden: Vec<_> = options
+        .given_texts()
+        .filter(|given| given.is_secret)
+        .map(|given| given.name.to_owned())
+        .collect();
+    assert!(hidden.contains(&"keep-versions".to_owned()), "{hidden:?}");
     assert!(!format!("{options:?}").contains("hunter2"));
 }
 

@@ -163,8 +163,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "snapshot-policy",
         one_of(&["Off", "Auto", "On", "Required"]),
         "Off",
-        "Reads from an LVM snapshot: never, silently if possible, with a \
-         warning if not possible, or not without. Needs root.",
+        "Reads from a snapshot of the file system, LVM or btrfs: never, \
+         silently if possible, with a warning if not possible, or not without. Needs root.",
     ),
     option(
         "upload-unchanged-backups",
