@@ -49,11 +49,11 @@ pub fn run() -> ExitCode {
     let parsed = Options::parse(arguments, &context).and_then(|options| {
         let spec = commands::check_arguments(options.positional())?;
         spec.check_needed_options(&options)?;
-        let warnings = unsupported::check(&options)?;
+        unsupported::check(&options)?;
         let reports = reports::settings(&options)?;
-        Ok((spec, options, warnings, reports))
+        Ok((spec, options, reports))
     });
-    let (spec, options, warnings, report_settings) = match parsed {
+    let (spec, options, report_settings) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             print_error(&error);
@@ -89,7 +89,7 @@ pub fn run() -> ExitCode {
         }
     };
     invocation.log.listen_to_libraries();
-    for warning in invocation.options.warnings().iter().chain(&warnings) {
+    for warning in invocation.options.warnings() {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
     machine::lower_disk_priority(&invocation.options, &invocation.log);

@@ -15,6 +15,7 @@ mod holdings;
 mod invocation;
 mod logging;
 mod machine;
+mod os_snapshot;
 mod output;
 mod passphrase;
 mod reports;

@@ -188,6 +188,9 @@ fn what_the_machine_cannot_do_is_refused_or_told() {
         .backup(&["--snapshot-policy=Required"])
         .expect_error(100, "SnapshotFailed");
     world
+        .backup(&["--usn-policy=Required"])
+        .expect_error(100, "OptionNotSupported");
+    world
         .backup(&["--allowed-encryption-modules=aes"])
         .expect_error(100, "EncryptionNotAllowed");
     assert!(!world.destination().exists());

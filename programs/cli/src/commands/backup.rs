@@ -22,6 +22,7 @@ use crate::{
     connection::{Connection, Target},
     failure::Outcome,
     invocation::Invocation,
+    os_snapshot::OsSnapshots,
     output::{
         progress::{ProgressDisplay, Work},
         text,
@@ -35,8 +36,11 @@ use crate::{
 const RUNS_LOOKED_AT: u32 = 200;
 
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
-    let options = backup_options(invocation)?;
+    let mut options = backup_options(invocation)?;
     let policy = retention::policy(&invocation.options)?;
+    // First, so that nothing is made at the destination of a backup that must not run without.
+    let snapshots = OsSnapshots::make(invocation, &options.sources)?;
+    options.relocations = snapshots.relocations();
     let connection = Target::of(invocation)?.open_or_create(invocation).await?;
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
@@ -55,6 +59,8 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     )
     .await;
     drop(display);
+    // Before anything else may fail: a snapshot grows with every change until it goes.
+    drop(snapshots);
     let report = outcome?;
     if !report.partial && !invocation.is_dry_run() {
         scripts::post_backup(invocation);
