@@ -8,13 +8,16 @@ use duplicati_engine::source::{EntryStat, SourceDirectory, SourceError};
 
 use super::walker::Walker;
 
+/// A folder, and a name in it.
+type HeldName = (Arc<SourceDirectory>, Vec<u8>);
+
 impl Walker {
     /// The place where the source at the present path is read, with the folder that holds it and its name there.
     pub(super) fn relocated_source(
         &mut self,
         folder: &SourceDirectory,
         name: &[u8],
-    ) -> Option<Result<(Arc<SourceDirectory>, Vec<u8>), SourceError>> {
+    ) -> Option<Result<HeldName, SourceError>> {
         let place = self.options.relocated(&self.path)?;
         let place = Path::new(OsStr::from_bytes(place));
         let (above, last) = (place.parent()?, place.file_name()?.as_bytes().to_vec());

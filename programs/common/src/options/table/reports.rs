@@ -73,7 +73,7 @@ pub(super) const MAIL: &[OptionSpec] = &[
         Secret,
         "",
         "The mail servers to try, separated by ';': smtp://, smtps:// or tls:// \
-         for STARTTLS. Without it, the recipient's server is looked up.",
+         for STARTTLS. One must be named: the recipient's server is not looked up.",
     ),
     option(
         "send-mail-username",
