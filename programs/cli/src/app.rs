@@ -135,6 +135,7 @@ fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
         return outcome;
     }
     let report = reports::report(invocation, &outcome);
+    signals::end_at_once();
     scripts::after(invocation, &report);
     reports::send(invocation, &report);
     outcome

@@ -14,6 +14,35 @@ use crate::{
 /// How long a cancelled run may take to put its things away before the program ends without it, milliseconds.
 const CANCEL_GRACE_MS: u64 = 800;
 
+/// From now on a signal ends the program at once: the command is over, and only a script or a report is waited for. Without this it would be
+/// swallowed, because whoever listened for signals during the command does so for the rest of the process.
+pub fn end_at_once() {
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let wait = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            let _waited_for = ready.send(());
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(ExitCode::Failed.code().into());
+        });
+    };
+    // Without a thread to spare, the limits of time of scripts and reports remain.
+    let started = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);
+    if started.is_ok() {
+        // An error means that the thread gave up.
+        let _listening = is_ready.recv();
+    }
+}
+
 /// Runs a command so that signals reach it: the first Ctrl-C lets a backup end with a partial version, a second one or SIGTERM cancels.
 pub async fn guard(
     invocation: &Invocation,

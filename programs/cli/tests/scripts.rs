@@ -178,3 +178,36 @@ fn modules_that_are_off_run_nothing() {
         ])
         .expect(0);
 }
+
+#[test]
+fn a_signal_ends_the_wait_for_a_script_after_the_command() {
+    let world = World::new();
+    let marker = world.path("marker");
+    let body = format!("touch {}\nexec sleep 20", marker.display());
+    let after = format!("--run-script-after={}", script(&world, "after", &body));
+    let (source, destination) = (world.source(), world.destination());
+    let arguments = [
+        "backup",
+        destination.to_str().unwrap(),
+        source.to_str().unwrap(),
+        "--passphrase=secret",
+        &after,
+    ];
+    let mut child = world.command(&arguments).spawn().unwrap();
+    while !marker.exists() {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "the program ended before its script began"
+        );
+        std::thread::yield_now();
+    }
+    let signalled = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signalled.success());
+    assert_eq!(child.wait().unwrap().code(), Some(100));
+    // The version was stored before.
+    world.on_destination("list", &["0"]).expect(0);
+}
