@@ -8,7 +8,7 @@ use duplicati_simulation::{Planted, Settings, simulate};
 /// Seeds of the short pass.
 const SEEDS: u64 = 60;
 /// Seeds in which a planted mistake has to show.
-const PLANTED_SEEDS_MAX: u64 = 1500;
+const PLANTED_SEEDS_MAX: u64 = 3000;
 
 #[test]
 fn nothing_that_stands_is_lost_whatever_happens() {
