@@ -353,10 +353,6 @@ async fn run_stages(
         begun: Arc::clone(commit_begun),
         monitor: monitor.clone(),
     };
-    stage(
-        committer::NAME,
-        vec![Worker::task(guarded(committing.run(), control.clone()))],
-    );
     let indexing = indexer::Indexer {
         repository: Arc::clone(repository),
         local,
@@ -467,6 +463,11 @@ async fn run_stages(
 
     monitor.progress.set_phase(Phase::Working);
     supervisor::run(stages, control).await?;
+    // Only now, and not as one more stage: a worker that fails closes its inlet before the run hears of the failure, and to the stages behind it that looks
+    // like the end of the stream.
+    guarded(committing.run(), control.clone())
+        .await
+        .map_err(|error| control.cause().unwrap_or(error))?;
     let committed = committed.try_recv().map_err(|_| RunError::Check {
         stage: committer::NAME,
         message: "the run ended without a word from it".to_owned(),
