@@ -155,7 +155,8 @@ async fn load_known_state(
         .into_iter()
         .map(|info| (PackId(info.name.id()), info.size_bytes))
         .collect();
-    let mut absent = 0u64;
+    let damaged = local.damaged_packs()?;
+    let (mut absent, mut doubtful) = (0u64, 0u64);
     let parent = match repository.data.can_open() {
         true => choose_parent(repository.list_snapshots().await?, options),
         false => None,
@@ -168,6 +169,10 @@ async fn load_known_state(
         }
         if packs.get(&pack.id) != Some(&pack.object_size_bytes) {
             absent += 1;
+            return;
+        }
+        if damaged.contains(&pack.id) {
+            doubtful += 1;
             return;
         }
         for frame in &pack.footer.frames {
@@ -211,6 +216,13 @@ async fn load_known_state(
             "{absent} packs that the index names are missing or cut off at the target; `test` says which files they cost"
         );
         monitor.tell(Severity::Warning, "PacksMissing", b"", message);
+    }
+    if doubtful > 0 {
+        let message = format!(
+            "{doubtful} packs were found damaged before; what the sources still have of them is stored again. Run `repair`: it saves what still opens, and \
+             no other machine uses them any more"
+        );
+        monitor.tell(Severity::Warning, "PacksDamaged", b"", message);
     }
     local.remove_stored_packs(&settled)?;
     Ok(KnownState {

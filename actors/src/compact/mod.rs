@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! planner ─4→ fetcher ─2→ repacker ─1→ uploader ─16→ swapper      (what is needed moves into new packs and segments)
-//! then: plan object, sessions, marking again, and only then deletion: segments, packs, plan
+//! then: the copies that stay are read, plan object, sessions, marking again, and only then deletion: segments, packs, plan
 //! ```
 //!
-//! Reading order: this file (the order of S-1 to S-3), [`survey`], [`wiring`] and its stages, [`sessions`], [`collector`]. The only file that
+//! Reading order: this file (the order of S-1 to S-3), [`survey`], [`wiring`] and its stages, [`twins`], [`sessions`], [`collector`]. The only file that
 //! deletes packs and segments is [`collector`].
 
 mod collector;
@@ -16,6 +16,7 @@ mod repacker;
 pub(crate) mod sessions;
 mod survey;
 mod swapper;
+mod twins;
 mod wiring;
 
 use std::{collections::HashSet, sync::Arc};
@@ -203,7 +204,13 @@ async fn compact(
 
     monitor.progress.set_phase(Phase::Working);
     let survey = Arc::new(survey);
-    let moved = wiring::run(repository, &survey, options, monitor, control).await?;
+    let mut moved = wiring::run(repository, &survey, options, monitor, control).await?;
+    let twins = twins::prove(repository, &survey, monitor, control).await?;
+    if let Some(local) = local.as_deref_mut() {
+        let damaged: Vec<PackId> = moved.failed.keys().chain(&twins.damaged).copied().collect();
+        local.note_read_packs(&damaged, &[])?;
+    }
+    moved.failed.extend(twins.spared);
     report.written_packs = moved.packs;
     report.written_bytes = moved.bytes;
     report.written_segments = moved.segments;

@@ -105,12 +105,19 @@ impl OwnSession {
     }
 }
 
-enum FenceOutcome {
+/// What became of a fence.
+pub enum FenceOutcome {
+    /// It stands: nothing can be committed under the name.
     Put,
+    /// A manifest or another fence stands there.
     Taken,
 }
 
-async fn put_fence(
+/// Puts a fence under a session's name.
+///
+/// # Errors
+/// When the target fails.
+pub async fn put_fence(
     repository: &Repository,
     session: SnapshotId,
     plan: PlanId,

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(crate) use check::is_out_of_reach;
 pub use check::{CheckOptions, run_check};
 pub(crate) use lost_files::{find_lost_files, loses};
-pub(crate) use samples::open_pack;
+pub(crate) use samples::{open_pack, read_packs};
 pub use samples::{VerifyOptions, run_verify};
 
 /// Lines kept unless everything is asked for.

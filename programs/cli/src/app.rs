@@ -17,6 +17,7 @@ use crate::{
     invocation::{Invocation, system_clock, zoned_now},
     logging::Log,
     output::Console,
+    results::final_code,
     signals, unsupported,
 };
 
@@ -102,10 +103,7 @@ fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
         Ok(code)
     });
     match outcome {
-        Ok(ExitCode::Success) if invocation.log.warning_count() + invocation.log.error_count() > 0 => {
-            ExitCode::Warnings
-        }
-        Ok(code) => code,
+        Ok(code) => final_code(invocation, code),
         Err(Failure::OutputClosed) => ExitCode::Success,
         Err(Failure::User(error)) => {
             invocation.log.failure(&error);
