@@ -66,7 +66,9 @@ pub async fn run_give_up(
                 ));
             }
             Ok(SnapshotObject::Fence(_)) => {
-                return refuse("this is no version but the mark of a run that was ended; it costs nothing and stays");
+                return refuse(
+                    "this is no version but the mark of a run that was ended; it costs nothing and stays",
+                );
             }
             Err(RepositoryError::Object {
                 source: ObjectProblem::Format(FormatError::UnknownVersion { .. }),

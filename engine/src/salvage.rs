@@ -84,10 +84,24 @@ pub fn salvage<E>(
     for pack in described {
         if pack.age_header == own_header {
             if let Some(opened) = &own {
-                frames(repository, opened, &pack.footer, &is_wanted, &mut tools, &mut each)?;
+                frames(
+                    repository,
+                    opened,
+                    &pack.footer,
+                    &is_wanted,
+                    &mut tools,
+                    &mut each,
+                )?;
             }
         } else if let Some(opened) = open(repository, object, &pack.age_header) {
-            frames(repository, &opened, &pack.footer, &is_wanted, &mut tools, &mut each)?;
+            frames(
+                repository,
+                &opened,
+                &pack.footer,
+                &is_wanted,
+                &mut tools,
+                &mut each,
+            )?;
         }
     }
     Ok(footer.is_some())
@@ -198,16 +212,22 @@ mod tests {
 
     fn taken(workshop: &Workshop, object: &[u8], described: &[PackDescription]) -> BTreeSet<ChunkId> {
         let mut taken = BTreeSet::new();
-        let outcome: Result<bool, ()> = salvage(&workshop.repository, object, described, |_| true, |_, piece| {
-            match piece {
-                Salvaged::Frame { chunks, .. } => taken.extend(chunks.iter().map(|(id, _)| *id)),
-                Salvaged::Chunk(id, content) => {
-                    assert_eq!(workshop.repository.hasher.id(PackClass::Data, content), id);
-                    taken.insert(id);
+        let outcome: Result<bool, ()> = salvage(
+            &workshop.repository,
+            object,
+            described,
+            |_| true,
+            |_, piece| {
+                match piece {
+                    Salvaged::Frame { chunks, .. } => taken.extend(chunks.iter().map(|(id, _)| *id)),
+                    Salvaged::Chunk(id, content) => {
+                        assert_eq!(workshop.repository.hasher.id(PackClass::Data, content), id);
+                        taken.insert(id);
+                    }
                 }
-            }
-            Ok(())
-        });
+                Ok(())
+            },
+        );
         outcome.unwrap();
         taken
     }
@@ -241,7 +261,12 @@ mod tests {
 
             // Another pack under the name: what it holds is had all the same.
             let (other, others) = workshop.pack(PackClass::Data, &[vec![noise(50, 1_000)]]);
-            let other = now(crate::storage::Store::get(workshop.store.as_ref(), &other.into(), None)).unwrap();
+            let other = now(crate::storage::Store::get(
+                workshop.store.as_ref(),
+                &other.into(),
+                None,
+            ))
+            .unwrap();
             assert_eq!(
                 taken(&workshop, &other, &[description]),
                 others.into_iter().collect()

@@ -336,9 +336,9 @@ impl<'a> Work<'a> {
                         let retired = std::mem::take(&mut self.retired);
                         let is_known = |chunk: &ChunkId| {
                             !is_out_of_reach(index, inventory, chunk)
-                                && index.find(chunk).is_some_and(|place| {
-                                    !retired.contains(&index.frame(place.frame).pack)
-                                })
+                                && index
+                                    .find(chunk)
+                                    .is_some_and(|place| !retired.contains(&index.frame(place.frame).pack))
                         };
                         let outcome = self.salvage(id, &[], |chunk| !is_known(chunk)).await;
                         self.retired = retired;
@@ -373,7 +373,9 @@ impl<'a> Work<'a> {
             let is_newer = matches!(
                 error,
                 RepositoryError::Object {
-                    source: ObjectProblem::Format(duplicati_engine::format::FormatError::UnknownVersion { .. }),
+                    source: ObjectProblem::Format(
+                        duplicati_engine::format::FormatError::UnknownVersion { .. }
+                    ),
                     ..
                 }
             );

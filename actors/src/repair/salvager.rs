@@ -89,7 +89,9 @@ impl Salvager {
             |class, piece| {
                 let count = match &piece {
                     Salvaged::Frame { chunks, .. } => {
-                        secured.borrow_mut().extend(chunks.iter().map(|(id, _)| id.prefix()));
+                        secured
+                            .borrow_mut()
+                            .extend(chunks.iter().map(|(id, _)| id.prefix()));
                         chunks.len()
                     }
                     Salvaged::Chunk(id, _) => {
@@ -132,9 +134,12 @@ impl Salvager {
         }
         let content = std::mem::take(&mut slot.content);
         let chunks = std::mem::take(&mut slot.chunks);
-        let (compressor, test) = self
-            .tools
-            .get_or_insert_with(|| (FrameCompressor::new(LEVEL_DEFAULT), CompressibilityTest::default()));
+        let (compressor, test) = self.tools.get_or_insert_with(|| {
+            (
+                FrameCompressor::new(LEVEL_DEFAULT),
+                CompressibilityTest::default(),
+            )
+        });
         let mut stored = Vec::new();
         if !test.is_incompressible(&content) {
             compressor

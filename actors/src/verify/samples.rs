@@ -165,7 +165,7 @@ pub async fn run_verify(
 }
 
 /// A random choice of `samples`, or all.
-fn choose<T>(mut all: Vec<T>, samples: Option<usize>) -> Result<Vec<T>, RunError> {
+pub(crate) fn choose<T>(mut all: Vec<T>, samples: Option<usize>) -> Result<Vec<T>, RunError> {
     let Some(samples) = samples else { return Ok(all) };
     let mut chosen = Vec::new();
     while chosen.len() < samples && !all.is_empty() {

@@ -80,6 +80,7 @@ impl LocalState {
             path: path.to_owned(),
             source,
         };
+        close_to_others(path);
         let connection = Connection::open(path).map_err(wrap)?;
         let mut state = Self {
             path: path.to_owned(),
@@ -350,6 +351,28 @@ impl LocalState {
     }
 }
 
+/// Makes the file for its owner alone, or takes the rights of others away: names of versions, hosts and errors stand in it. SQLite gives its side files the
+/// same rights. What does not work out here shows when the file is opened.
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    if path.as_os_str() == ":memory:" {
+        return;
+    }
+    let file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    if let Ok(file) = file
+        && let Ok(metadata) = file.metadata()
+        && metadata.is_file()
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        let _not_the_owner = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,7 +403,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sqlite");
         let before = LocalState::open(&path, ID).unwrap();
-        before.connection.execute_batch("DROP TABLE damaged_pack").unwrap();
+        before
+            .connection
+            .execute_batch("DROP TABLE damaged_pack")
+            .unwrap();
         drop(before);
         let mut state = LocalState::open(&path, ID).unwrap();
         assert!(!state.started_empty());
@@ -390,6 +416,23 @@ mod tests {
         drop(state);
         let state = LocalState::open(&path, ID).unwrap();
         assert_eq!(state.damaged_packs().unwrap(), HashSet::from([two]));
+    }
+
+    #[test]
+    fn a_database_is_readable_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = folder.path().join("new.sqlite");
+        let state = LocalState::open(&path, ID).unwrap();
+        state.put_segment(SegmentId([2; 16]), b"x").unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            assert_eq!(mode(&folder.path().join(format!("new.sqlite{suffix}"))), 0o600);
+        }
+        drop(state);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(LocalState::open(&path, ID).unwrap());
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -71,7 +71,9 @@ pub fn run() -> ExitCode {
     for warning in invocation.options.warnings().iter().chain(&warnings) {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
-    let outcome = dispatch(spec, &invocation);
+    let outcome = invocation
+        .check_temporary_folder()
+        .and_then(|()| dispatch(spec, &invocation));
     finish(&invocation, outcome)
 }
 

@@ -2,6 +2,7 @@
 //! From the destination on the command line to an open repository and its local database.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
@@ -9,12 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use duplicati_actors::inventory::load_reading_index;
+use duplicati_actors::inventory::load_reading_index_around;
 use duplicati_backends::StoreAddress;
 use duplicati_engine::{
     format::config::ChunkingParameters,
+    id::PackId,
     index::{ChunkIndex, local::LocalState},
-    repository::{CreateOptions, Repository},
+    repository::{CreateOptions, Repository, RepositoryError},
     snapshot::TreeReader,
     storage::{Store, memory::MemoryStore},
 };
@@ -141,7 +143,12 @@ impl Target {
         if options.bool("disable-autocreate-folder") {
             self.store.prepare(false).await?;
         }
-        let repository = Arc::new(Repository::create(Arc::clone(&self.store), create).await?);
+        let repository = match Repository::create(Arc::clone(&self.store), create).await {
+            Ok(repository) => Arc::new(repository),
+            // Another first backup came before this one: it is what both were about to make.
+            Err(RepositoryError::MadeByAnother { .. }) => return self.open_to_write(invocation).await,
+            Err(error) => return Err(error.into()),
+        };
         invocation.log.information(
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
@@ -152,7 +159,7 @@ impl Target {
     async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
-            return Err(duplicati_engine::repository::RepositoryError::Absent {
+            return Err(RepositoryError::Absent {
                 location: self.store.location(),
             }
             .into());
@@ -184,6 +191,16 @@ impl Target {
     }
 }
 
+/// Device and inode of a destination that is a folder of this machine.
+pub fn folder_identity(destination: &Destination) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    if destination.scheme != "file" {
+        return None;
+    }
+    let metadata = std::fs::metadata(&destination.path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 impl Connection {
     /// The local database; one in memory where there is none.
     pub fn local(&self) -> Outcome<LocalState> {
@@ -194,11 +211,20 @@ impl Connection {
 
     /// The index of all stored data.
     pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
+        self.load_index_around(invocation, &HashSet::new()).await
+    }
+
+    /// The same, but these packs count only where nothing else has a piece of data.
+    pub async fn load_index_around(
+        &self,
+        invocation: &Invocation,
+        broken: &HashSet<PackId>,
+    ) -> Outcome<ChunkIndex> {
         let mut local = match &self.database {
             Some(_) => Some(self.local()?),
             None => None,
         };
-        let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
+        let (index, loaded) = load_reading_index_around(&self.repository, local.as_mut(), broken).await?;
         for (_, error) in &loaded.unreadable {
             invocation
                 .log

@@ -114,7 +114,11 @@ async fn give_up(invocation: &Invocation, connection: &Connection) -> Outcome<Ex
             ),
         ));
     }
-    let verb = if invocation.is_dry_run() { "Would give up" } else { "Gave up" };
+    let verb = if invocation.is_dry_run() {
+        "Would give up"
+    } else {
+        "Gave up"
+    };
     for (id, why) in &report.given_up {
         invocation.console.row(format!("{verb} version {id}: {why}"))?;
         invocation.console.json(&json!({
