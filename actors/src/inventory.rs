@@ -245,24 +245,11 @@ pub async fn load_reading_index(
     repository: &Repository,
     local: Option<&mut LocalState>,
 ) -> Result<(ChunkIndex, LoadedIndex), RunError> {
-    load_reading_index_around(repository, local, &HashSet::new()).await
-}
-
-/// The same for a reader that has found some packs damaged itself: these come last.
-///
-/// # Errors
-/// When the target does not answer.
-pub async fn load_reading_index_around(
-    repository: &Repository,
-    local: Option<&mut LocalState>,
-    broken: &HashSet<PackId>,
-) -> Result<(ChunkIndex, LoadedIndex), RunError> {
     let (packs, _) = list_packs(repository).await?;
-    let mut damaged = match local.as_deref() {
+    let damaged = match local.as_deref() {
         Some(local) => local.damaged_packs()?,
         None => HashSet::new(),
     };
-    damaged.extend(broken);
     let mut index = ChunkIndex::new();
     let mut postponed: Vec<PackDescription> = Vec::new();
     let loaded = repository

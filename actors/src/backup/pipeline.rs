@@ -79,11 +79,12 @@ pub async fn run_backup(
     monitor.progress.set_phase(Phase::Opening);
     // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
     let id = SnapshotId(random_id()?);
+    let machine = local.machine()?;
     if !options.dry_run {
-        open_session(&repository, &local, &options, id, begin).await?;
+        open_session(&repository, machine.clone(), &options, id, begin).await?;
     }
     if !options.dry_run {
-        end_stale_sessions(&repository, &local, id, &monitor).await?;
+        end_stale_sessions(&repository, &machine, id, &monitor).await?;
     }
     let mut state = load_known_state(&repository, &mut local, &options, &monitor).await?;
     let parent_id = state.parent.as_ref().map(|(id, _)| *id);
@@ -148,7 +149,7 @@ pub async fn run_backup(
         // S-2 once more, under the new name.
         local = end.local;
         id = SnapshotId(random_id()?);
-        open_session(&repository, &local, &options, id, begin).await?;
+        open_session(&repository, machine.clone(), &options, id, begin).await?;
         state = load_known_state(&repository, &mut local, &options, &monitor).await?;
         fenced = Some(manifest);
     };
@@ -214,11 +215,11 @@ async fn is_whole(
 /// at work elsewhere, that run finds its name taken and goes on under another one (S-3).
 async fn end_stale_sessions(
     repository: &Repository,
-    local: &LocalState,
+    machine: &str,
     own: SnapshotId,
     monitor: &Monitor,
 ) -> Result<(), RunError> {
-    let ended = sessions::end_stale(repository, own, &local.machine()?).await?;
+    let ended = sessions::end_stale(repository, Some(own), machine).await?;
     if ended > 0 {
         monitor.tell(
             Severity::Information,
@@ -236,7 +237,7 @@ fn session_name(id: SnapshotId) -> ObjectName {
 
 async fn open_session(
     repository: &Repository,
-    local: &LocalState,
+    machine: String,
     options: &BackupOptions,
     id: SnapshotId,
     begin: Timestamp,
@@ -247,7 +248,7 @@ async fn open_session(
         started: text_time(begin),
         host: options.host.clone(),
         program: options.program.clone(),
-        machine: local.machine()?,
+        machine,
     };
     repository
         .put_object(&session_name(id), &repository.index, &encode_json(&session))

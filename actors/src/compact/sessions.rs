@@ -197,14 +197,18 @@ fn is_old(session: &Session, options: &CompactOptions, clock: &dyn Clock) -> boo
 ///
 /// # Errors
 /// When the target fails.
-pub async fn end_stale(repository: &Repository, own: SnapshotId, machine: &str) -> Result<u64, RunError> {
+pub async fn end_stale(
+    repository: &Repository,
+    own: Option<SnapshotId>,
+    machine: &str,
+) -> Result<u64, RunError> {
     // Without exclusive puts a fence would not keep its owner from committing.
     if machine.is_empty() || !repository.store.capability().put_if_absent {
         return Ok(0);
     }
     let mut count = 0;
     for (id, session) in list_sessions(repository).await? {
-        if id == own || !session.is_ok_and(|session| session.machine == machine) {
+        if Some(id) == own || !session.is_ok_and(|session| session.machine == machine) {
             continue;
         }
         // Taken is as good: then it ended by its manifest or by another's fence.

@@ -25,7 +25,10 @@ use serde::Serialize;
 
 use self::{salvager::Salvager, suspects::Suspects};
 use crate::{
-    compact::{put_segment, read_segment, sessions::OwnSession},
+    compact::{
+        put_segment, read_segment,
+        sessions::{OwnSession, end_stale},
+    },
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
@@ -105,16 +108,16 @@ pub async fn run_repair(
         None
     } else {
         let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
-        Some(
-            OwnSession::begin(
-                &repository,
-                &options.host,
-                &options.program,
-                machine,
-                clock.as_ref(),
-            )
-            .await?,
+        let own = OwnSession::begin(
+            &repository,
+            &options.host,
+            &options.program,
+            machine.clone(),
+            clock.as_ref(),
         )
+        .await?;
+        end_stale(&repository, Some(own.id), &machine).await?;
+        Some(own)
     };
     let outcome = repair(
         &repository,

@@ -52,8 +52,12 @@ impl Repository {
         for kind in [ObjectKind::Snapshot, ObjectKind::IndexSegment, ObjectKind::Pack] {
             let found = store.list(kind).await?.objects.len();
             if found > 0 {
+                let location = store.location();
+                if Self::exists(store.as_ref()).await? {
+                    return Err(RepositoryError::MadeByAnother { location });
+                }
                 return Err(RepositoryError::ConfigLost {
-                    location: store.location(),
+                    location,
                     kind: kind.folder(),
                     found,
                 });

@@ -2,7 +2,6 @@
 //! From the destination on the command line to an open repository and its local database.
 
 use std::{
-    collections::HashSet,
     fs::File,
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
@@ -10,11 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use duplicati_actors::inventory::load_reading_index_around;
+use duplicati_actors::inventory::load_reading_index;
 use duplicati_backends::StoreAddress;
 use duplicati_engine::{
     format::config::ChunkingParameters,
-    id::PackId,
     index::{ChunkIndex, local::LocalState},
     repository::{CreateOptions, Repository, RepositoryError},
     snapshot::TreeReader,
@@ -211,20 +209,11 @@ impl Connection {
 
     /// The index of all stored data.
     pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
-        self.load_index_around(invocation, &HashSet::new()).await
-    }
-
-    /// The same, but these packs count only where nothing else has a piece of data.
-    pub async fn load_index_around(
-        &self,
-        invocation: &Invocation,
-        broken: &HashSet<PackId>,
-    ) -> Outcome<ChunkIndex> {
         let mut local = match &self.database {
             Some(_) => Some(self.local()?),
             None => None,
         };
-        let (index, loaded) = load_reading_index_around(&self.repository, local.as_mut(), broken).await?;
+        let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
         for (_, error) in &loaded.unreadable {
             invocation
                 .log
