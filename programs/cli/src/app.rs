@@ -25,7 +25,7 @@ use crate::{
     machine::{self, MetricsFile},
     output::Console,
     reports,
-    results::{self, CommandResult},
+    results::{self, CommandResult, final_code},
     scripts::{self, Start},
     signals, unsupported,
 };
@@ -100,7 +100,9 @@ pub fn run() -> ExitCode {
             return error.exit_code;
         }
     };
-    let outcome = surrounded(&mut invocation);
+    let outcome = invocation
+        .check_temporary_folder()
+        .and_then(|()| surrounded(&mut invocation));
     if let Some(metrics) = metrics {
         metrics.write(&invocation.log);
     }
@@ -187,22 +189,6 @@ fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
             print_error(&error);
             error.exit_code
         }
-    }
-}
-
-/// Warnings turn success into 2, also those that came up after the command had ended, such as an undelivered report.
-fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
-    let log = &invocation.log;
-    match code {
-        ExitCode::Success | ExitCode::NoChanges | ExitCode::Warnings
-            if invocation.spec.name == "backup" && log.error_count() > 0 =>
-        {
-            ExitCode::Errors
-        }
-        ExitCode::Success | ExitCode::NoChanges if log.warning_count() + log.error_count() > 0 => {
-            ExitCode::Warnings
-        }
-        code => code,
     }
 }
 

@@ -151,6 +151,11 @@ impl CommandResult {
         } else {
             "Success"
         };
+        let code = if self.has_errors && code == ExitCode::Success {
+            ExitCode::Errors
+        } else {
+            final_code(invocation, code)
+        };
         let common = json!({
             "MainOperation": self.operation,
             "ParsedResult": level,
@@ -195,6 +200,18 @@ pub fn print(invocation: &Invocation, mut result: Map<String, Value>, code: Exit
     line.insert("exit_code".to_owned(), json!(code.code()));
     line.append(&mut result);
     Ok(invocation.console.json(&line)?)
+}
+
+/// Errors turn success into 3 and warnings into 2, also those that came up after the command had ended, such as an undelivered report.
+pub fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
+    let log = &invocation.log;
+    match code {
+        ExitCode::Success | ExitCode::NoChanges | ExitCode::Warnings if log.error_count() > 0 => {
+            ExitCode::Errors
+        }
+        ExitCode::Success | ExitCode::NoChanges if log.warning_count() > 0 => ExitCode::Warnings,
+        code => code,
+    }
 }
 
 /// The keys of a backup's result.

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `backup`: a new version of the sources, then what belongs to a backup: retention, compaction, verification.
 
-use std::sync::Arc;
+use std::{
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+    sync::Arc,
+};
 
 use duplicati_actors::{
     backup::{BackupReport, run_backup},
@@ -9,7 +14,7 @@ use duplicati_actors::{
     events::{Monitor, Progress},
 };
 use duplicati_engine::retention::RetentionPolicy;
-use duplicati_programs_common::ExitCode;
+use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
 
 use super::{
@@ -19,8 +24,8 @@ use super::{
     delete::deleted_values,
 };
 use crate::{
-    connection::{Connection, Target},
-    failure::Outcome,
+    connection::{Connection, Target, folder_identity},
+    failure::{Outcome, failed},
     invocation::Invocation,
     os_snapshot::OsSnapshots,
     output::{
@@ -38,10 +43,14 @@ const RUNS_LOOKED_AT: u32 = 200;
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let mut options = backup_options(invocation)?;
     let policy = retention::policy(&invocation.options)?;
+    let target = Target::of(invocation)?;
+    let destination = target.destination.clone();
     // First, so that nothing is made at the destination of a backup that must not run without.
     let snapshots = OsSnapshots::make(invocation, &options.sources)?;
     options.relocations = snapshots.relocations();
-    let connection = Target::of(invocation)?.open_or_create(invocation).await?;
+    let connection = target.open_or_create(invocation).await?;
+    options.destinations = folder_identity(&destination).into_iter().collect();
+    refuse_sources_in_destination(&options.sources, &options.destinations)?;
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
     let monitor = invocation.monitor();
@@ -88,6 +97,31 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .with("SnapshotId", report.snapshot.map(|id| id.to_string()))
         .partial(report.partial)
         .finish(invocation, Some(&connection), &monitor.progress.snapshot(), code)
+}
+
+/// A source inside of the destination would store stored files, and more of them each time.
+fn refuse_sources_in_destination(sources: &[Vec<u8>], destinations: &[(u64, u64)]) -> Outcome<()> {
+    for source in sources {
+        let source = Path::new(OsStr::from_bytes(source));
+        let Ok(whole) = source.canonicalize() else {
+            continue;
+        };
+        let is_inside = whole.ancestors().any(|folder| {
+            folder
+                .metadata()
+                .is_ok_and(|metadata| destinations.contains(&(metadata.dev(), metadata.ino())))
+        });
+        if is_inside {
+            return Err(failed(
+                ids::INVALID_DESTINATION,
+                format!(
+                    "the source {} lies in the destination; store the backup somewhere else",
+                    source.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What was done behind a backup.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a backup does when versions and space are in order: it reads a sample back, tidies its database, and counts what the destination holds.
 
+use std::sync::Arc;
+
 use duplicati_actors::{
     events::Monitor,
-    verify::{SampleReport, run_sample},
+    verify::{Samples, SpotCheckReport, run_spot_check},
 };
 use serde_json::{Value, json};
 
@@ -47,51 +49,52 @@ pub async fn follow_up(
     }))
 }
 
-/// How many sets are read back: the larger of a number and a share of the versions.
-fn samples(invocation: &Invocation, versions: usize) -> usize {
+/// How many sets are read back, and at least which share of the versions; none when the test is switched off.
+fn samples(invocation: &Invocation) -> Option<Samples> {
     let options = &invocation.options;
     let count = options.integer("backup-test-samples").unwrap_or(1);
-    let count = usize::try_from(count).unwrap_or(SAMPLES_MAX);
-    let share = options
-        .decimal("backup-test-percentage")
-        .unwrap_or_default()
-        .max(0.0)
-        / 100.0;
+    let count = usize::try_from(count).unwrap_or(SAMPLES_MAX).min(SAMPLES_MAX);
     // 0 samples switch the test off, whatever the share.
-    if count == 0 {
-        return 0;
-    }
-    let by_share = (share * versions as f64).round() as usize;
-    count.max(by_share).min(SAMPLES_MAX)
+    (count > 0).then(|| Samples {
+        count,
+        percent: options
+            .decimal("backup-test-percentage")
+            .unwrap_or_default()
+            .clamp(0.0, 100.0),
+    })
 }
 
+/// Reads a few stored files from the destination again, so that a destination that loses data is noticed before everything is lost.
 async fn test(invocation: &Invocation, connection: &Connection, monitor: &Monitor) -> Outcome<Value> {
-    let versions = connection
-        .repository
-        .store
-        .list(duplicati_engine::storage::ObjectKind::Snapshot)
-        .await?
-        .objects
-        .len();
-    let samples = samples(invocation, versions);
-    if samples == 0 {
+    let Some(samples) = samples(invocation) else {
+        return Ok(Value::Null);
+    };
+    if !connection.repository.data.can_open() {
         return Ok(Value::Null);
     }
-    let report = run_sample(&connection.repository, samples, monitor, &invocation.control).await?;
-    let SampleReport { objects, findings } = report;
-    for (object, text) in &findings {
+    let mut local = connection.local()?;
+    let SpotCheckReport { objects, findings } = run_spot_check(
+        Arc::clone(&connection.repository),
+        &mut local,
+        samples,
+        monitor.clone(),
+        invocation.control.clone(),
+    )
+    .await?;
+    for finding in &findings {
         invocation.log.write(
             crate::logging::Level::Error,
-            "RemoteFileBroken",
-            b"",
+            "VerificationFailed",
+            finding.object.as_bytes(),
             &format!(
-                "The stored file {object} is damaged: {text}; run the command test to see what that costs"
+                "{}; the command test tells more, and repair saves what can be saved",
+                finding.text
             ),
         );
     }
     let shown: Vec<Value> = findings
         .iter()
-        .map(|(object, text)| json!({"Key": object, "Value": [{"Key": "Error", "Value": text}]}))
+        .map(|finding| json!({"Key": finding.object, "Value": [{"Key": "Error", "Value": finding.text}]}))
         .collect();
     Ok(json!({
         "ExaminedFiles": objects, "VerificationsActualLength": shown.len(), "Verifications": shown,
