@@ -60,7 +60,7 @@ pub enum Phase {
 
 macro_rules! counters {
     ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
-        /// Counters of one run; all only rise.
+        /// Counters of one run; all only rise, unless the run starts over.
         #[derive(Debug, Default)]
         pub struct Progress {
             phase: AtomicU64,
@@ -75,6 +75,20 @@ macro_rules! counters {
         }
 
         impl Progress {
+            /// Counts again from zero what sources are counted by; what went to and from the target stays.
+            pub fn start_over(&self) {
+                let before = self.snapshot();
+                $(self.$name.store(0, Ordering::Relaxed);)*
+                Self::add(&self.stored_objects, before.stored_objects);
+                Self::add(&self.stored_bytes, before.stored_bytes);
+                Self::add(&self.fetched_objects, before.fetched_objects);
+                Self::add(&self.fetched_bytes, before.fetched_bytes);
+                Self::add(&self.warnings, before.warnings);
+                Self::add(&self.errors, before.errors);
+                Self::add(&self.expected_bytes, before.expected_bytes);
+                Self::add(&self.expected_files, before.expected_files);
+            }
+
             /// All counters at one moment.
             pub fn snapshot(&self) -> ProgressSnapshot {
                 ProgressSnapshot { $($name: self.$name.load(Ordering::Relaxed),)* }

@@ -12,7 +12,7 @@ use duplicati_engine::{
         index_segment::PackDescription,
         session::{Plan, Session},
     },
-    id::{PackId, PlanId, SegmentId, SnapshotId},
+    id::{PackId, PlanId, RepositoryId, SegmentId, SnapshotId},
     index::{ChunkIndex, chunk_index::FrameOrdinal, local::LocalState},
     repository::{IndexSource, LoadedIndex, Repository, RepositoryError, SnapshotListing},
     storage::{ObjectKind, ObjectName, StoreErrorKind},
@@ -47,6 +47,8 @@ pub struct Inventory {
     pub descriptions: HashMap<PackId, [u8; 16]>,
     /// Packs that two segments describe differently.
     pub contradictions: Vec<PackId>,
+    /// Packs that were found damaged on this machine; they only count where nothing else has a chunk.
+    pub damaged: HashSet<PackId>,
 }
 
 /// Hash of a description, to recognise it again.
@@ -92,6 +94,10 @@ impl Inventory {
         doomed_segments: &HashSet<SegmentId>,
     ) -> Result<Self, RunError> {
         let mut snapshots = repository.list_snapshots().await?;
+        let damaged = match local.as_deref() {
+            Some(local) => local.damaged_packs()?,
+            None => HashSet::new(),
+        };
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -110,7 +116,10 @@ impl Inventory {
                     if *descriptions.entry(pack.id).or_insert(hash) != hash {
                         contradictions.push(pack.id);
                     }
-                    if packs.get(&pack.id) == Some(&pack.object_size_bytes) && !doomed.contains(&pack.id) {
+                    if packs.get(&pack.id) == Some(&pack.object_size_bytes)
+                        && !doomed.contains(&pack.id)
+                        && !damaged.contains(&pack.id)
+                    {
                         index.add(&pack);
                     } else if !index.contains_pack(&pack.id) {
                         postponed.push(pack);
@@ -129,12 +138,13 @@ impl Inventory {
             }
             let (listed, mut foreign_packs) = list_packs(repository).await?;
             packs = listed;
-            // Stored since the first listing, then condemned, then cut off, then missing.
+            // Stored since the first listing, then condemned, then damaged inside, then cut off, then missing.
             postponed.sort_by_key(|pack| {
                 let size = packs.get(&pack.id);
                 (
                     size.is_none(),
                     size != Some(&pack.object_size_bytes),
+                    damaged.contains(&pack.id),
                     doomed.contains(&pack.id),
                 )
             });
@@ -163,6 +173,7 @@ impl Inventory {
                 doomed,
                 descriptions,
                 contradictions,
+                damaged,
             });
         }
     }
@@ -225,7 +236,8 @@ pub async fn list_packs(repository: &Repository) -> Result<(HashMap<PackId, u64>
     Ok((packs, listing.foreign))
 }
 
-/// The index for reading: packs that are there in full come first, so a chunk that was stored again after damage is read from where it is whole.
+/// The index for reading: packs that are there in full and not known to be damaged come first, so a chunk that was stored again after damage is read
+/// from where it is whole.
 ///
 /// # Errors
 /// When the target does not answer. Unreadable segments are part of the answer.
@@ -234,18 +246,25 @@ pub async fn load_reading_index(
     local: Option<&mut LocalState>,
 ) -> Result<(ChunkIndex, LoadedIndex), RunError> {
     let (packs, _) = list_packs(repository).await?;
+    let damaged = match local.as_deref() {
+        Some(local) => local.damaged_packs()?,
+        None => HashSet::new(),
+    };
     let mut index = ChunkIndex::new();
     let mut postponed: Vec<PackDescription> = Vec::new();
     let loaded = repository
         .load_index(local, |_, pack| {
-            if packs.get(&pack.id) == Some(&pack.object_size_bytes) {
+            if packs.get(&pack.id) == Some(&pack.object_size_bytes) && !damaged.contains(&pack.id) {
                 index.add(&pack);
             } else {
                 postponed.push(pack);
             }
         })
         .await?;
-    postponed.sort_by_key(|pack| !packs.contains_key(&pack.id));
+    postponed.sort_by_key(|pack| {
+        let size = packs.get(&pack.id);
+        (size.is_none(), size != Some(&pack.object_size_bytes))
+    });
     postponed.iter().for_each(|pack| index.add(pack));
     Ok((index, loaded))
 }
@@ -262,7 +281,11 @@ pub async fn list_plans(repository: &Repository) -> Result<Plans, RunError> {
     let mut unreadable = Vec::new();
     for info in listing.objects {
         let id = PlanId(info.name.id());
-        match read_json::<Plan>(repository, &info.name).await {
+        let plan = read_json::<Plan>(repository, &info.name).await.and_then(|plan| {
+            belongs(repository, &info.name, plan.repository_id)?;
+            Ok(plan)
+        });
+        match plan {
             Ok(plan) => plans.push((id, plan)),
             Err(error) if is_not_found(&error) => {}
             Err(error) if error.is_damage() => unreadable.push((id, error)),
@@ -284,13 +307,29 @@ pub async fn list_sessions(repository: &Repository) -> Result<Vec<ListedSession>
     let mut sessions = Vec::new();
     for info in listing.objects {
         let id = SnapshotId(info.name.id());
-        match read_json::<Session>(repository, &info.name).await {
+        let session = read_json::<Session>(repository, &info.name)
+            .await
+            .and_then(|session| {
+                belongs(repository, &info.name, session.repository_id)?;
+                Ok(session)
+            });
+        match session {
             Err(error) if is_not_found(&error) => {}
             Err(error) if !error.is_damage() => return Err(error.into()),
             session => sessions.push((id, session)),
         }
     }
     Ok(sessions)
+}
+
+/// An object of another repository that opens all the same, as without encryption, says nothing about this one.
+fn belongs(repository: &Repository, name: &ObjectName, id: RepositoryId) -> Result<(), RepositoryError> {
+    if id == repository.config.repository_id {
+        return Ok(());
+    }
+    let source =
+        duplicati_engine::format::FormatError::damaged("object", format!("it belongs to repository {id}"));
+    Err(RepositoryError::object(name, repository.store.location(), source))
 }
 
 async fn read_json<T: serde::de::DeserializeOwned>(

@@ -15,6 +15,7 @@ pub mod control;
 pub mod delete;
 pub mod error;
 pub mod events;
+pub mod give_up;
 pub mod inlet;
 pub mod inventory;
 pub mod metrics;

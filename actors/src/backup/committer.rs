@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use duplicati_engine::{
-    format::manifest::{Manifest, encode_json},
+    format::manifest::{Manifest, SnapshotObject, encode_json},
     id::SnapshotId,
     index::local::LocalState,
-    repository::Repository,
+    repository::{Repository, RepositoryError},
+    storage::StoreErrorKind,
 };
 use tokio::sync::oneshot;
 
@@ -24,8 +25,51 @@ pub const NAME: &str = "committer";
 pub struct Committed {
     /// The local copy, handed back.
     pub local: LocalState,
-    /// Whether the snapshot exists now.
-    pub snapshot: bool,
+    /// What became of the snapshot.
+    pub commit: Commit,
+}
+
+/// What became of a snapshot.
+pub enum Commit {
+    /// There was nothing to commit.
+    Nothing,
+    /// It exists.
+    Done,
+    /// Somebody ended the session before: the name is taken, and what was stored may be collected (S-3).
+    Fenced(Box<Manifest>),
+}
+
+/// Puts a manifest under its session's name.
+///
+/// # Errors
+/// When the target fails. A name that is taken is an answer.
+pub async fn commit(
+    repository: &Repository,
+    id: SnapshotId,
+    manifest: Box<Manifest>,
+    monitor: &Monitor,
+) -> Result<Commit, RunError> {
+    let content = encode_json(&manifest);
+    match repository
+        .put_object(&id.into(), &repository.data, &content)
+        .await
+    {
+        Ok(size) => {
+            Progress::add(&monitor.progress.stored_objects, 1);
+            Progress::add(&monitor.progress.stored_bytes, size);
+            Ok(Commit::Done)
+        }
+        Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::AlreadyExists => {
+            // A put that was repeated because its answer was lost finds itself.
+            match repository.get_snapshot(id).await {
+                Ok(SnapshotObject::Manifest(found)) if found == manifest => Ok(Commit::Done),
+                Ok(_) => Ok(Commit::Fenced(manifest)),
+                Err(error) if error.is_damage() => Ok(Commit::Fenced(manifest)),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the committer works with.
@@ -52,19 +96,12 @@ impl Committer {
         let tree = self.tree.await.map_err(|_| RunError::Interrupted)?;
         let local = self.indexed.await.map_err(|_| RunError::Interrupted)?;
         self.monitor.progress.set_phase(Phase::Committing);
-        let manifest = (self.manifest)(tree);
-        let snapshot = manifest.is_some();
-        if let Some(manifest) = manifest {
-            let content = encode_json(&manifest);
-            let size = self
-                .repository
-                .put_object(&self.id.into(), &self.repository.data, &content)
-                .await?;
-            Progress::add(&self.monitor.progress.stored_objects, 1);
-            Progress::add(&self.monitor.progress.stored_bytes, size);
-        }
+        let commit = match (self.manifest)(tree) {
+            None => Commit::Nothing,
+            Some(manifest) => commit(&self.repository, self.id, Box::new(manifest), &self.monitor).await?,
+        };
         self.done
-            .send(Committed { local, snapshot })
+            .send(Committed { local, commit })
             .map_err(|_| RunError::Interrupted)
     }
 }

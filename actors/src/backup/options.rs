@@ -80,6 +80,8 @@ pub struct BackupOptions {
     pub honour_nodump: bool,
     /// Leave out entries marked by an extended attribute.
     pub honour_exclusion_xattr: bool,
+    /// Folders that are never entered, by device and inode: where this backup is stored. So neither a link nor a bind mount leads there.
+    pub destinations: Vec<(u64, u64)>,
     /// Do not enter other file systems below a source.
     pub one_file_system: bool,
     /// When a file is read.
@@ -127,6 +129,7 @@ impl Default for BackupOptions {
             honour_locks: true,
             honour_nodump: false,
             honour_exclusion_xattr: true,
+            destinations: Vec::new(),
             one_file_system: false,
             change_detection: ChangeDetection::Full,
             skip_metadata: false,

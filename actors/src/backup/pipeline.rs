@@ -8,6 +8,7 @@ use std::{
 
 use duplicati_engine::{
     clock::{Clock, Timestamp},
+    compaction::{Referenced, TreeScan},
     crypto::secret::random_id,
     format::{
         chunk_list::ChunkList,
@@ -20,7 +21,7 @@ use duplicati_engine::{
     },
     id::{PackId, SnapshotId},
     index::{ChunkIndex, ChunkSet, local::LocalState},
-    repository::{Repository, SnapshotListing},
+    repository::{FrameReader, Repository, SnapshotListing},
     snapshot::TreeReader,
     source::AdvisoryLocking,
     storage::{ObjectKind, ObjectName, StoreErrorKind},
@@ -29,7 +30,8 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     batches::BuiltTree,
-    chunker, committer,
+    chunker,
+    committer::{self, Commit, commit},
     frame_filler::FrameFiller,
     indexer,
     options::{BackupOptions, BackupReport},
@@ -40,6 +42,7 @@ use super::{
 use crate::{
     buffers::BufferPool,
     byte_budget::ByteBudget,
+    compact::sessions,
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
@@ -53,8 +56,11 @@ struct KnownState {
     known: Arc<ChunkSet>,
     remembered: Vec<(PackId, Vec<u8>)>,
     parent: Option<(SnapshotId, Manifest)>,
-    tree_index: ChunkIndex,
+    tree_index: Arc<ChunkIndex>,
 }
+
+/// Times that a run whose session was ended by others tries to commit.
+const COMMITS_MAX: u32 = 5;
 
 /// Makes a backup and commits its snapshot.
 ///
@@ -73,28 +79,86 @@ pub async fn run_backup(
     monitor.progress.set_phase(Phase::Opening);
     // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
     let id = SnapshotId(random_id()?);
+    let machine = local.machine()?;
     if !options.dry_run {
-        open_session(&repository, &local, &options, id, begin).await?;
+        open_session(&repository, machine.clone(), &options, id, begin).await?;
     }
-    let state = load_known_state(&repository, &mut local, &options, &monitor).await?;
+    if !options.dry_run {
+        end_stale_sessions(&repository, &machine, id, &monitor).await?;
+    }
+    let mut state = load_known_state(&repository, &mut local, &options, &monitor).await?;
     let parent_id = state.parent.as_ref().map(|(id, _)| *id);
-    let outcome = run_stages(
-        &repository,
-        local,
-        &options,
-        state,
-        id,
-        begin,
-        &clock,
-        &monitor,
-        &control,
-    )
-    .await;
-    if !options.dry_run && !matches!(&outcome, Ok((_, true))) {
+    let mut id = id;
+    let mut fenced: Option<Box<Manifest>> = None;
+    let mut attempts = 0;
+    let outcome = loop {
+        // What an ended session has stored may do as it is, if nothing of it was collected meanwhile.
+        let end = match fenced.take() {
+            Some(manifest) if is_whole(&repository, &state, &manifest).await? => {
+                commit(&repository, id, manifest, &monitor)
+                    .await
+                    .map(|commit| StagesEnd { local, commit })
+            }
+            again => {
+                if again.is_some() {
+                    if options.stdin.is_some() {
+                        break Err(RunError::Refused(
+                            "another machine took this run for dead and deleted part of what it had stored, and standard input cannot be read again; run \
+                             the backup again"
+                                .to_owned(),
+                        ));
+                    }
+                    monitor.progress.start_over();
+                }
+                run_stages(
+                    &repository,
+                    local,
+                    &options,
+                    state,
+                    id,
+                    begin,
+                    &clock,
+                    &monitor,
+                    &control,
+                )
+                .await
+            }
+        };
+        let end = match end {
+            Ok(end) => end,
+            Err(error) => break Err(error),
+        };
+        let Commit::Fenced(manifest) = end.commit else {
+            break Ok(matches!(end.commit, Commit::Done));
+        };
+        attempts += 1;
+        if attempts >= COMMITS_MAX {
+            break Err(RunError::Refused(format!(
+                "other machines ended this run {attempts} times before it was committed; raise the age from which they take a session for dead, then back \
+                 up again"
+            )));
+        }
+        monitor.tell(
+            Severity::Information,
+            "SessionFenced",
+            id.to_string().as_bytes(),
+            "another machine took this run for dead; what it stored is looked at again, and it goes on under a new name",
+        );
+        close_unused_session(&repository, id).await;
+        control.check()?;
+        // S-2 once more, under the new name.
+        local = end.local;
+        id = SnapshotId(random_id()?);
+        open_session(&repository, machine.clone(), &options, id, begin).await?;
+        state = load_known_state(&repository, &mut local, &options, &monitor).await?;
+        fenced = Some(manifest);
+    };
+    if !options.dry_run && !matches!(&outcome, Ok(true)) {
         // Nothing was committed and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence.
         close_unused_session(&repository, id).await;
     }
-    let (unchanged, committed) = outcome?;
+    let committed = outcome?;
+    let unchanged = monitor.progress.snapshot().is_unchanged();
     if committed && let Err(error) = repository.store.delete(&session_name(id)).await {
         tracing::debug!(%error, "a finished session stays for the next collection");
     }
@@ -109,13 +173,71 @@ pub async fn run_backup(
     })
 }
 
+/// How the stages ended.
+struct StagesEnd {
+    local: LocalState,
+    commit: Commit,
+}
+
+/// Whether everything that a snapshot needs is in packs that stay, as far as the key at hand can see.
+async fn is_whole(
+    repository: &Arc<Repository>,
+    state: &KnownState,
+    manifest: &Manifest,
+) -> Result<bool, RunError> {
+    if !repository.data.can_open() {
+        return Ok(false);
+    }
+    let frames = FrameReader::new(
+        Arc::clone(repository),
+        Arc::clone(&state.tree_index),
+        wiring::PARENT_CACHE_BYTES,
+    );
+    let mut is_whole = true;
+    let mut each = |reference: Referenced<'_>| match reference {
+        Referenced::Chunk(_, chunk) => is_whole &= state.known.contains(chunk),
+        Referenced::Unreadable(..) => is_whole = false,
+    };
+    let mut scan = TreeScan::new();
+    scan.add_directory(&ChunkList::from(manifest.root.clone()), &mut each);
+    for file in &manifest.control_files {
+        let list = ChunkList {
+            depth: file.depth,
+            ids: file.ids.clone(),
+        };
+        scan.add_file(&list, &mut each);
+    }
+    scan.run(&frames, &mut each).await?;
+    Ok(is_whole)
+}
+
+/// Ends the sessions that earlier runs with this local database left behind when they were killed. One run at a time uses a database; should a copy of it be
+/// at work elsewhere, that run finds its name taken and goes on under another one (S-3).
+async fn end_stale_sessions(
+    repository: &Repository,
+    machine: &str,
+    own: SnapshotId,
+    monitor: &Monitor,
+) -> Result<(), RunError> {
+    let ended = sessions::end_stale(repository, Some(own), machine).await?;
+    if ended > 0 {
+        monitor.tell(
+            Severity::Information,
+            "StaleSessionsEnded",
+            b"",
+            format!("{ended} sessions of earlier runs that were cut off are over now"),
+        );
+    }
+    Ok(())
+}
+
 fn session_name(id: SnapshotId) -> ObjectName {
     ObjectName::of(ObjectKind::Session, id.0)
 }
 
 async fn open_session(
     repository: &Repository,
-    local: &LocalState,
+    machine: String,
     options: &BackupOptions,
     id: SnapshotId,
     begin: Timestamp,
@@ -126,7 +248,7 @@ async fn open_session(
         started: text_time(begin),
         host: options.host.clone(),
         program: options.program.clone(),
-        machine: local.machine()?,
+        machine,
     };
     repository
         .put_object(&session_name(id), &repository.index, &encode_json(&session))
@@ -155,8 +277,10 @@ async fn load_known_state(
         .into_iter()
         .map(|info| (PackId(info.name.id()), info.size_bytes))
         .collect();
-    let mut absent = 0u64;
-    let parent = match repository.data.can_open() {
+    let damaged = local.damaged_packs()?;
+    let (mut absent, mut doubtful) = (0u64, 0u64);
+    let can_read = repository.data.can_open();
+    let parent = match can_read {
         true => choose_parent(repository.list_snapshots().await?, options),
         false => None,
     };
@@ -170,13 +294,17 @@ async fn load_known_state(
             absent += 1;
             return;
         }
+        if damaged.contains(&pack.id) {
+            doubtful += 1;
+            return;
+        }
         for frame in &pack.footer.frames {
             for (id, _) in &frame.chunks {
                 known.insert(id);
             }
         }
-        // The parent's tree is all that a backup reads back.
-        if parent.is_some() && pack.footer.class == PackClass::Tree {
+        // Trees are all that a backup reads back: the parent's, and its own when its session was ended.
+        if can_read && pack.footer.class == PackClass::Tree {
             tree_index.add(&pack);
         }
     };
@@ -212,12 +340,19 @@ async fn load_known_state(
         );
         monitor.tell(Severity::Warning, "PacksMissing", b"", message);
     }
+    if doubtful > 0 {
+        let message = format!(
+            "{doubtful} packs were found damaged before; what the sources still have of them is stored again. Run `repair`: it saves what still opens, and \
+             no other machine uses them any more"
+        );
+        monitor.tell(Severity::Warning, "PacksDamaged", b"", message);
+    }
     local.remove_stored_packs(&settled)?;
     Ok(KnownState {
         known,
         remembered,
         parent,
-        tree_index,
+        tree_index: Arc::new(tree_index),
     })
 }
 
@@ -264,7 +399,7 @@ fn choose_parent(listing: SnapshotListing, options: &BackupOptions) -> Option<(S
     best.map(|(_, found)| found)
 }
 
-/// Returns whether nothing differed from the parent, and whether a snapshot was committed.
+/// Runs all stages to their end.
 #[allow(
     clippy::too_many_arguments,
     reason = "called once; the run's parts as they are"
@@ -279,7 +414,7 @@ async fn run_stages(
     clock: &Arc<dyn Clock>,
     monitor: &Monitor,
     control: &RunControl,
-) -> Result<(bool, bool), RunError> {
+) -> Result<StagesEnd, RunError> {
     let KnownState {
         known,
         remembered,
@@ -320,11 +455,7 @@ async fn run_stages(
         )
     };
     let parent_tree = parent.as_ref().map(|(_, manifest)| {
-        let tree = TreeReader::new(
-            Arc::clone(repository),
-            Arc::new(tree_index),
-            wiring::PARENT_CACHE_BYTES,
-        );
+        let tree = TreeReader::new(Arc::clone(repository), tree_index, wiring::PARENT_CACHE_BYTES);
         let parent = ParentTree {
             tree: Arc::new(tree),
             runtime: runtime.clone(),
@@ -470,9 +601,10 @@ async fn run_stages(
         stage: committer::NAME,
         message: "the run ended without a word from it".to_owned(),
     })?;
-    drop(committed.local);
-    let unchanged = monitor.progress.snapshot().is_unchanged();
-    Ok((unchanged, committed.snapshot))
+    Ok(StagesEnd {
+        local: committed.local,
+        commit: committed.commit,
+    })
 }
 
 /// Ends a task when the run is over early, whatever it waits for.

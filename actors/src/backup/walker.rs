@@ -338,6 +338,15 @@ impl Walker {
                 drop_if_empty |= !decision.is_included();
             }
         }
+        if self.options.destinations.contains(&(stat.device, stat.inode)) {
+            self.monitor.tell(
+                Severity::Warning,
+                "DestinationInSource",
+                &self.path,
+                "this folder is the destination of the backup and is left out; exclude it to have no warning",
+            );
+            return Ok(None);
+        }
         let opened = if way.is_some() {
             SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(&self.path)))
         } else {

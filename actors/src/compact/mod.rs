@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! planner ─4→ fetcher ─2→ repacker ─1→ uploader ─16→ swapper      (what is needed moves into new packs and segments)
-//! then: plan object, sessions, marking again, and only then deletion: segments, packs, plan
+//! then: the copies that stay are read, plan object, sessions, marking again, and only then deletion: segments, packs, plan
 //! ```
 //!
-//! Reading order: this file (the order of S-1 to S-3), [`survey`], [`wiring`] and its stages, [`sessions`], [`collector`]. The only file that
+//! Reading order: this file (the order of S-1 to S-3), [`survey`], [`wiring`] and its stages, [`twins`], [`sessions`], [`collector`]. The only file that
 //! deletes packs and segments is [`collector`].
 
 mod collector;
@@ -16,6 +16,7 @@ mod repacker;
 pub(crate) mod sessions;
 mod survey;
 mod swapper;
+mod twins;
 mod wiring;
 
 use std::{collections::HashSet, sync::Arc};
@@ -33,7 +34,7 @@ use duplicati_engine::{
 use serde::Serialize;
 
 pub use self::sessions::OpenSession;
-use self::sessions::OwnSession;
+use self::sessions::{OwnSession, end_stale};
 pub(crate) use self::{planner::read_segment, swapper::put_segment};
 use crate::{
     control::RunControl,
@@ -41,6 +42,9 @@ use crate::{
     events::{Monitor, Phase, Severity},
     inventory::list_plans,
 };
+
+/// Age from which the remains of uploads that were cut off go, seconds: no upload of one object takes a day without a byte.
+const TEMPORARY_AGE_SECONDS: i64 = 24 * 3600;
 
 /// How to compact.
 #[derive(Debug, Clone)]
@@ -140,16 +144,16 @@ pub async fn run_compact(
         None
     } else {
         let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
-        Some(
-            OwnSession::begin(
-                &repository,
-                &options.host,
-                &options.program,
-                machine,
-                clock.as_ref(),
-            )
-            .await?,
+        let own = OwnSession::begin(
+            &repository,
+            &options.host,
+            &options.program,
+            machine.clone(),
+            clock.as_ref(),
         )
+        .await?;
+        end_stale(&repository, Some(own.id), &machine).await?;
+        Some(own)
     };
     let outcome = compact(
         &repository,
@@ -166,6 +170,8 @@ pub async fn run_compact(
         let ended = own.end(&repository).await;
         if outcome.is_ok() {
             ended?;
+            let older_than = clock.now().seconds.saturating_sub(TEMPORARY_AGE_SECONDS);
+            repository.store.remove_stale_temporaries(older_than).await?;
         }
     }
     monitor.progress.set_phase(Phase::Done);
@@ -203,7 +209,20 @@ async fn compact(
 
     monitor.progress.set_phase(Phase::Working);
     let survey = Arc::new(survey);
-    let moved = wiring::run(repository, &survey, options, monitor, control).await?;
+    let mut moved = wiring::run(repository, &survey, options, monitor, control).await?;
+    let twins = twins::prove(repository, &survey, monitor, control).await?;
+    if let Some(local) = local.as_deref_mut() {
+        let damaged: Vec<PackId> = moved.failed.keys().chain(&twins.damaged).copied().collect();
+        local.note_read_packs(&damaged, &[])?;
+    }
+    moved.failed.extend(twins.spared);
+    // Who knows what is in them: `repair` looks through them, and takes them out of the index after that.
+    for pack in &survey.plan.removed {
+        if survey.inventory.damaged.contains(&pack.id) {
+            let why = "it was found damaged before; run `repair`, which saves what still opens, and then compact again";
+            moved.failed.entry(pack.id).or_insert_with(|| why.to_owned());
+        }
+    }
     report.written_packs = moved.packs;
     report.written_bytes = moved.bytes;
     report.written_segments = moved.segments;

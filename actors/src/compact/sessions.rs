@@ -105,12 +105,19 @@ impl OwnSession {
     }
 }
 
-enum FenceOutcome {
+/// What became of a fence.
+pub enum FenceOutcome {
+    /// It stands: nothing can be committed under the name.
     Put,
+    /// A manifest or another fence stands there.
     Taken,
 }
 
-async fn put_fence(
+/// Puts a fence under a session's name.
+///
+/// # Errors
+/// When the target fails.
+pub async fn put_fence(
     repository: &Repository,
     session: SnapshotId,
     plan: PlanId,
@@ -184,6 +191,32 @@ fn is_old(session: &Session, options: &CompactOptions, clock: &dyn Clock) -> boo
     clock::parse_text(&session.started).is_none_or(|started| {
         clock.now().seconds.saturating_sub(started.seconds) > options.session_age_seconds_max
     })
+}
+
+/// Ends sessions of this local database that an earlier run left behind: a fence under the name, then the session object goes. Returns how many were ended.
+///
+/// # Errors
+/// When the target fails.
+pub async fn end_stale(
+    repository: &Repository,
+    own: Option<SnapshotId>,
+    machine: &str,
+) -> Result<u64, RunError> {
+    // Without exclusive puts a fence would not keep its owner from committing.
+    if machine.is_empty() || !repository.store.capability().put_if_absent {
+        return Ok(0);
+    }
+    let mut count = 0;
+    for (id, session) in list_sessions(repository).await? {
+        if Some(id) == own || !session.is_ok_and(|session| session.machine == machine) {
+            continue;
+        }
+        // Taken is as good: then it ended by its manifest or by another's fence.
+        put_fence(repository, id, PlanId([0; 16])).await?;
+        repository.store.delete(&session_name(id)).await?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Names under which a manifest or fence stands.

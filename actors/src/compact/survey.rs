@@ -12,6 +12,7 @@ use duplicati_engine::{
     id::{PackId, SnapshotId},
     index::{ChunkIndex, local::LocalState},
     repository::{FrameReader, Repository},
+    storage::ObjectName,
 };
 
 use crate::{
@@ -168,7 +169,10 @@ pub fn refuse_unreadable(inventory: &Inventory) -> Result<(), RunError> {
         return refused(
             format!("snapshot {id}"),
             error,
-            "run `repair`, or delete that version",
+            &format!(
+                "bring {} back from a copy of the destination, or give that version up: `delete --give-up={id}`",
+                ObjectName::from(*id)
+            ),
         );
     }
     // Snapshots that somebody removed, or that a broken target does not list, look like none at all: then everything would be waste.

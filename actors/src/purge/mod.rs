@@ -31,7 +31,7 @@ use self::{
     tree_rewriter::{TreeRewriter, Unwanted},
 };
 use crate::{
-    compact::sessions::OwnSession,
+    compact::sessions::{OwnSession, end_stale},
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
@@ -151,6 +151,7 @@ pub async fn run_purge(
         Some(local) => local.machine().map_err(RunError::from)?,
         None => String::new(),
     };
+    end_stale(&repository, None, &machine).await?;
     let mut sessions = Vec::new();
     let mut outcome = Ok(());
     for _ in &report.snapshots {

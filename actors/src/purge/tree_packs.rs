@@ -72,7 +72,7 @@ impl<'a> TreePacks<'a> {
         }
     }
 
-    /// Whether a tree chunk needs no storing. What a plan condemns does not count (S-2).
+    /// Whether a tree chunk needs no storing. What a plan condemns or is known to be damaged does not count (S-2).
     fn is_known(&self, id: &ChunkId) -> bool {
         if self.new.contains(id) {
             return true;
@@ -82,6 +82,7 @@ impl<'a> TreePacks<'a> {
             frame.class == PackClass::Tree
                 && self.inventory.packs.get(&frame.pack) == Some(&frame.object_size)
                 && !self.inventory.doomed.contains(&frame.pack)
+                && !self.inventory.damaged.contains(&frame.pack)
         })
     }
 

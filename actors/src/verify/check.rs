@@ -92,7 +92,10 @@ pub async fn examine(
         if !is_not_found(error)
             && !matches!(error, duplicati_engine::repository::RepositoryError::Object { .. } if !repository.data.can_open())
         {
-            report.find(ObjectName::from(*id), FindingKind::Error, error);
+            let text = format!(
+                "{error}; bring it back from a copy of the destination, or let this version go: `delete --give-up={id}`"
+            );
+            report.find(ObjectName::from(*id), FindingKind::Error, text);
         }
     }
     for (id, error) in &inventory.unreadable_segments {
@@ -107,6 +110,15 @@ pub async fn examine(
             FindingKind::Modified,
             "two index segments describe it differently",
         );
+    }
+    for pack in &inventory.damaged {
+        if index.contains_pack(pack) && inventory.packs.contains_key(pack) {
+            report.find(
+                ObjectName::from(*pack),
+                FindingKind::Modified,
+                "it was found damaged before on this machine, and nothing is deduplicated against it; `repair` takes out of it what still opens",
+            );
+        }
     }
     for name in &inventory.foreign {
         report.waste.push(Finding {

@@ -4,6 +4,7 @@
 mod check;
 mod lost_files;
 mod samples;
+mod spot_check;
 
 use duplicati_engine::{format::path_text::PathText, id::SnapshotId, index::id_table::IdTable};
 use serde::Serialize;
@@ -11,8 +12,9 @@ use serde::Serialize;
 pub(crate) use check::is_out_of_reach;
 pub use check::{CheckOptions, run_check};
 pub(crate) use lost_files::{find_lost_files, loses};
-pub(crate) use samples::open_pack;
 pub use samples::{VerifyOptions, run_verify};
+pub(crate) use samples::{open_pack, read_packs};
+pub use spot_check::{Samples, SpotCheckReport, run_spot_check};
 
 /// Lines kept unless everything is asked for.
 pub const LISTED_MAX: usize = 1000;

@@ -68,7 +68,7 @@ type Findings = Arc<Mutex<Vec<(PackId, FindingKind, String)>>>;
 /// When the target does not answer, or with a write-only key; damage is the result.
 pub async fn run_verify(
     repository: Arc<Repository>,
-    local: Option<&mut LocalState>,
+    mut local: Option<&mut LocalState>,
     options: VerifyOptions,
     _clock: Arc<dyn Clock>,
     monitor: Monitor,
@@ -79,8 +79,17 @@ pub async fn run_verify(
         return Err(RepositoryError::WriteOnlyKey { operation }.into());
     }
     monitor.progress.set_phase(Phase::Opening);
-    let mut inventory = Inventory::take(&repository, local).await?;
+    let mut inventory = Inventory::take(&repository, local.as_deref_mut()).await?;
     let index = Arc::new(std::mem::take(&mut inventory.index));
+    let mut packs: Vec<PackId> = inventory.packs.keys().copied().collect();
+    packs.sort_unstable();
+    packs.retain(|pack| index.contains_pack(pack));
+    // What was found damaged before is read again, whatever the sample is: somebody may have put it right.
+    let noted = std::mem::take(&mut inventory.damaged);
+    let (mut chosen, others): (Vec<PackId>, Vec<PackId>) =
+        packs.into_iter().partition(|pack| noted.contains(pack));
+    chosen.extend(choose(others, options.samples)?);
+    let packs = chosen;
     let mut report = VerifyReport::default();
     examine(&repository, &inventory, &index, &mut report, &control).await?;
     monitor.progress.set_phase(Phase::Working);
@@ -119,13 +128,15 @@ pub async fn run_verify(
         .samples
         .map_or(manifests, |samples| samples.min(manifests)) as u64;
 
-    let mut packs: Vec<PackId> = inventory.packs.keys().copied().collect();
-    packs.sort_unstable();
-    packs.retain(|pack| index.contains_pack(pack));
-    let packs = choose(packs, options.samples)?;
     report.packs = packs.len() as u64;
     let inventory = Arc::new(inventory);
-    let findings = read_packs(&repository, &inventory, packs, &monitor, &control).await?;
+    let findings = read_packs(&repository, &inventory, packs.clone(), &monitor, &control).await?;
+    if let Some(local) = local {
+        // So that the next backup on this machine stores again what is in them, and `repair` knows where to look.
+        let damaged: Vec<PackId> = findings.iter().map(|(pack, _, _)| *pack).collect();
+        let whole: Vec<PackId> = packs.into_iter().filter(|pack| !damaged.contains(pack)).collect();
+        local.note_read_packs(&damaged, &whole)?;
+    }
     for (pack, kind, text) in findings {
         report.find(ObjectName::from(pack), kind, text);
         for chunk in lost_chunks(&repository, &inventory, pack).await? {
@@ -154,7 +165,7 @@ pub async fn run_verify(
 }
 
 /// A random choice of `samples`, or all.
-fn choose<T>(mut all: Vec<T>, samples: Option<usize>) -> Result<Vec<T>, RunError> {
+pub(crate) fn choose<T>(mut all: Vec<T>, samples: Option<usize>) -> Result<Vec<T>, RunError> {
     let Some(samples) = samples else { return Ok(all) };
     let mut chosen = Vec::new();
     while chosen.len() < samples && !all.is_empty() {
@@ -164,7 +175,8 @@ fn choose<T>(mut all: Vec<T>, samples: Option<usize>) -> Result<Vec<T>, RunError
     Ok(chosen)
 }
 
-async fn read_packs(
+/// Reads packs whole and returns those that are not what the index says.
+pub(crate) async fn read_packs(
     repository: &Arc<Repository>,
     inventory: &Arc<Inventory>,
     packs: Vec<PackId>,

@@ -66,6 +66,13 @@ macro_rules! decorate_store {
                 self.around(operation, self.inner().prepare(create))
             }
 
+            fn remove_stale_temporaries(
+                &self,
+                older_than: i64,
+            ) -> duplicati_engine::storage::StoreFuture<'_, u64> {
+                self.inner().remove_stale_temporaries(older_than)
+            }
+
             fn list_foreign_root(&self) -> duplicati_engine::storage::StoreFuture<'_, Vec<String>> {
                 let operation = $crate::decorators::Operation::list_foreign_root();
                 self.around(operation, self.inner().list_foreign_root())

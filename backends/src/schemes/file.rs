@@ -81,17 +81,6 @@ impl LocalStore {
         }
     }
 
-    /// Removes temporary files that were last written before `older_than` (seconds since 1970), and returns how many.
-    ///
-    /// They are what crashes left behind. Only names of our exact grammar are touched; a writer that is still at work
-    /// keeps its file young, and if it does lose it, its `put` fails and nothing else.
-    pub async fn remove_stale_temporaries(&self, older_than: i64) -> Result<u64, StoreError> {
-        self.run("remove_stale_temporaries", move |folder| {
-            folder.remove_stale_temporaries(older_than)
-        })
-        .await
-    }
-
     fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -146,6 +135,14 @@ impl Store for LocalStore {
 
     fn prepare(&self, create: bool) -> StoreFuture<'_, ()> {
         self.run("prepare", move |folder| folder.prepare(create))
+    }
+
+    /// Only names of our exact grammar are touched; a writer that is still at work keeps its file young, and if it does lose it, its `put` fails and
+    /// nothing else.
+    fn remove_stale_temporaries(&self, older_than: i64) -> StoreFuture<'_, u64> {
+        self.run("remove_stale_temporaries", move |folder| {
+            folder.remove_stale_temporaries(older_than)
+        })
     }
 
     fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The local database: a disposable copy of what the target holds (S-5).
 //!
-//! It keeps opened index segments, packs that were stored but not indexed yet, and the history of runs. Losing it costs a download, never data;
+//! It keeps opened index segments, packs that were stored but not indexed yet, packs that were found damaged, and the history of runs. Losing it costs a download, never data;
 //! whatever it says is checked against the target before anything depends on it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,6 +15,9 @@ use crate::id::{PackId, RepositoryId, SegmentId};
 
 /// Version of the tables; another version is thrown away and made anew.
 const SCHEMA_VERSION: i64 = 1;
+
+const DAMAGED_PACK_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS damaged_pack (id BLOB PRIMARY KEY) WITHOUT ROWID;";
 
 /// The local database cannot be used; the caller goes on without it or makes a new one.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +80,7 @@ impl LocalState {
             path: path.to_owned(),
             source,
         };
+        close_to_others(path);
         let connection = Connection::open(path).map_err(wrap)?;
         let mut state = Self {
             path: path.to_owned(),
@@ -101,18 +108,21 @@ impl LocalState {
                 .as_deref()
                 == Some(&repository_id.to_string());
         if known {
-            return Ok(());
+            // Came later than the other tables; making it needs no new version.
+            return database.execute_batch(DAMAGED_PACK_TABLE);
         }
         self.started_empty = true;
         database.execute_batch(
             "BEGIN IMMEDIATE;
              DROP TABLE IF EXISTS meta; DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS stored_pack; DROP TABLE IF EXISTS run;
+             DROP TABLE IF EXISTS damaged_pack;
              CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
              CREATE TABLE segment (id BLOB PRIMARY KEY, content BLOB NOT NULL);
              CREATE TABLE stored_pack (id BLOB PRIMARY KEY, description BLOB NOT NULL);
              CREATE TABLE run (number INTEGER PRIMARY KEY, operation TEXT NOT NULL, begin TEXT NOT NULL, result TEXT NOT NULL, detail TEXT NOT NULL);
              COMMIT;",
         )?;
+        database.execute_batch(DAMAGED_PACK_TABLE)?;
         self.connection.execute(
             "INSERT INTO meta VALUES ('repository_id', ?1), ('machine', lower(hex(randomblob(16))))",
             params![repository_id.to_string()],
@@ -247,6 +257,42 @@ impl LocalState {
         transaction.commit().map_err(wrap)
     }
 
+    /// Packs that somebody on this machine read and found damaged. Nothing is deduplicated against them; that they are damaged still is only a hint (S-5).
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn damaged_packs(&self) -> Result<HashSet<PackId>, LocalError> {
+        self.wrap((|| {
+            let mut statement = self.connection.prepare("SELECT id FROM damaged_pack")?;
+            let rows = statement.query_map([], |row| row.get::<_, [u8; 16]>(0))?;
+            rows.map(|row| row.map(PackId)).collect()
+        })())
+    }
+
+    /// Notes packs that were read just now: those found damaged, and those found whole.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn note_read_packs(&mut self, damaged: &[PackId], whole: &[PackId]) -> Result<(), LocalError> {
+        let path = self.path.clone();
+        let wrap = |source| LocalError {
+            path: path.clone(),
+            source,
+        };
+        let transaction = self.connection.transaction().map_err(wrap)?;
+        for id in whole {
+            transaction
+                .execute("DELETE FROM damaged_pack WHERE id = ?1", params![id.0])
+                .map_err(wrap)?;
+        }
+        for id in damaged {
+            transaction
+                .execute("INSERT OR IGNORE INTO damaged_pack VALUES (?1)", params![id.0])
+                .map_err(wrap)?;
+        }
+        transaction.commit().map_err(wrap)
+    }
+
     /// Records a run and drops records older than the newest 1,000.
     ///
     /// # Errors
@@ -305,6 +351,28 @@ impl LocalState {
     }
 }
 
+/// Makes the file for its owner alone, or takes the rights of others away: names of versions, hosts and errors stand in it. SQLite gives its side files the
+/// same rights. What does not work out here shows when the file is opened.
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    if path.as_os_str() == ":memory:" {
+        return;
+    }
+    let file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    if let Ok(file) = file
+        && let Ok(metadata) = file.metadata()
+        && metadata.is_file()
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        let _not_the_owner = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +396,43 @@ mod tests {
         }
         std::fs::write(&path, b"this is not a database, it is a text of some length").unwrap();
         assert!(LocalState::open(&path, ID).unwrap().started_empty());
+    }
+
+    #[test]
+    fn damaged_packs_are_remembered_until_they_are_read_whole_also_in_a_database_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        let before = LocalState::open(&path, ID).unwrap();
+        before
+            .connection
+            .execute_batch("DROP TABLE damaged_pack")
+            .unwrap();
+        drop(before);
+        let mut state = LocalState::open(&path, ID).unwrap();
+        assert!(!state.started_empty());
+        let [one, two] = [PackId([1; 16]), PackId([2; 16])];
+        state.note_read_packs(&[one, two], &[]).unwrap();
+        state.note_read_packs(&[two], &[one]).unwrap();
+        drop(state);
+        let state = LocalState::open(&path, ID).unwrap();
+        assert_eq!(state.damaged_packs().unwrap(), HashSet::from([two]));
+    }
+
+    #[test]
+    fn a_database_is_readable_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = folder.path().join("new.sqlite");
+        let state = LocalState::open(&path, ID).unwrap();
+        state.put_segment(SegmentId([2; 16]), b"x").unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            assert_eq!(mode(&folder.path().join(format!("new.sqlite{suffix}"))), 0o600);
+        }
+        drop(state);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(LocalState::open(&path, ID).unwrap());
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     format::config::{ChunkingParameters, Encryption, RepositoryConfig},
     hashing::ChunkHasher,
     id::{KeyId, RepositoryId},
-    storage::{ObjectKind, ObjectName, Store},
+    storage::{ObjectKind, ObjectName, Store, StoreErrorKind},
 };
 
 /// How a new repository shall be.
@@ -35,7 +35,8 @@ impl Repository {
     /// Makes a repository in an empty or new place.
     ///
     /// # Errors
-    /// When the place holds something else, or already a repository (`AlreadyExists` of the config object).
+    /// When the place holds something else, or somebody else made a repository there at the same time ([`RepositoryError::MadeByAnother`]); then nothing of
+    /// this attempt stays.
     pub async fn create(store: Arc<dyn Store>, options: CreateOptions) -> Result<Self, RepositoryError> {
         store.prepare(true).await?;
         let foreign = store.list_foreign_root().await?;
@@ -51,8 +52,12 @@ impl Repository {
         for kind in [ObjectKind::Snapshot, ObjectKind::IndexSegment, ObjectKind::Pack] {
             let found = store.list(kind).await?.objects.len();
             if found > 0 {
+                let location = store.location();
+                if Self::exists(store.as_ref()).await? {
+                    return Err(RepositoryError::MadeByAnother { location });
+                }
                 return Err(RepositoryError::ConfigLost {
-                    location: store.location(),
+                    location,
                     kind: kind.folder(),
                     found,
                 });
@@ -60,6 +65,7 @@ impl Repository {
         }
         let repository_id = RepositoryId(random_id().map_err(RepositoryError::Seal)?);
         let created = options.created;
+        let mut own_key = None;
         let (secret, key, data, index, encryption) = match &options.holder {
             None => {
                 let secret = Secret::generate().map_err(RepositoryError::Seal)?;
@@ -71,15 +77,28 @@ impl Repository {
                 let object = key_file::seal(&key, holder).map_err(RepositoryError::Seal)?;
                 let id = KeyId(random_id().map_err(RepositoryError::Seal)?);
                 store.put(&id.into(), Bytes::from(object)).await?;
+                own_key = Some(id);
                 let data = key.data_envelope().map_err(RepositoryError::Seal)?;
                 let index = key.index_envelope().map_err(RepositoryError::Seal)?;
                 (key.secret.clone(), Some(key), data, index, Encryption::Age)
             }
         };
         let config = RepositoryConfig::new(repository_id, encryption, options.chunking, created, &secret);
-        store
-            .put(&ObjectName::CONFIG, Bytes::from(config.encode(&secret)))
-            .await?;
+        let encoded = Bytes::from(config.encode(&secret));
+        match store.put(&ObjectName::CONFIG, encoded.clone()).await {
+            Ok(()) => {}
+            Err(error) if error.kind == StoreErrorKind::AlreadyExists => {
+                // A put that was repeated because its answer was lost finds itself; another config means that somebody else was first.
+                if store.get(&ObjectName::CONFIG, None).await? != encoded {
+                    if let Some(id) = own_key {
+                        store.delete(&id.into()).await?;
+                    }
+                    let location = store.location();
+                    return Err(RepositoryError::MadeByAnother { location });
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(Self {
             hasher: ChunkHasher::new(&secret),
             chunker: Chunker::new(&config.chunking, &secret),

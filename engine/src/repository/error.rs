@@ -43,6 +43,14 @@ pub enum RepositoryError {
         /// How many.
         found: usize,
     },
+    /// Two made it at the same time, and the other one was first.
+    #[error(
+        "another program made a repository at {location} at the same time; run the command again to use that one"
+    )]
+    MadeByAnother {
+        /// The target.
+        location: String,
+    },
     /// No passphrase or identity was given.
     #[error("the repository at {location} is encrypted: give --passphrase or --identity")]
     NeedsKey {

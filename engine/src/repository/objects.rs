@@ -8,7 +8,10 @@ use super::{Repository, RepositoryError};
 use crate::{
     compression,
     crypto::Envelope,
-    format::manifest::{Manifest, SnapshotObject, decode_snapshot},
+    format::{
+        FormatError,
+        manifest::{Manifest, SnapshotObject, decode_snapshot},
+    },
     id::SnapshotId,
     storage::{ObjectKind, ObjectName},
 };
@@ -95,7 +98,14 @@ impl Repository {
         };
         let content = compression::decompress_object(&stored, SMALL_OBJECT_SIZE_BYTES_MAX)
             .map_err(|error| problem(error.into()))?;
-        decode_snapshot(&content).map_err(|error| problem(error.into()))
+        let object = decode_snapshot(&content).map_err(|error| problem(error.into()))?;
+        if let SnapshotObject::Manifest(manifest) = &object
+            && manifest.repository_id != self.config.repository_id
+        {
+            let detail = format!("it belongs to repository {}", manifest.repository_id);
+            return Err(problem(FormatError::damaged("manifest", detail).into()));
+        }
+        Ok(object)
     }
 
     /// Reads all manifests, oldest first.

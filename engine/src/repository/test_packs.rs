@@ -33,6 +33,7 @@ pub struct Workshop {
     pub repository: Arc<Repository>,
     pub index: ChunkIndex,
     packs: u32,
+    descriptions: Vec<PackDescription>,
 }
 
 impl Workshop {
@@ -54,6 +55,7 @@ impl Workshop {
             repository: Arc::new(repository),
             index: ChunkIndex::new(),
             packs: 0,
+            descriptions: Vec::new(),
         }
     }
 
@@ -87,14 +89,22 @@ impl Workshop {
         let id = PackId(id);
         let age_header = builder.header().to_vec();
         let (object, _) = builder.finish().unwrap();
-        self.index.add(&PackDescription {
+        let description = PackDescription {
             id,
             object_size_bytes: object.len() as u64,
             age_header,
             footer,
-        });
+        };
+        self.index.add(&description);
+        self.descriptions.push(description);
         now(self.store.put(&id.into(), Bytes::from(object))).unwrap();
         (id, ids)
+    }
+
+    /// What the index says about a pack.
+    pub fn describe(&self, id: PackId) -> PackDescription {
+        let mut found = self.descriptions.iter().filter(|pack| pack.id == id);
+        found.next().expect("the pack was made here").clone()
     }
 
     /// Stores entries as a directory stream of `per_chunk` entries in a chunk.

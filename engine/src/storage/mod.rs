@@ -70,6 +70,13 @@ pub trait Store: Send + Sync + 'static {
     /// missing root is an error of kind [`StoreErrorKind::NotFound`].
     fn prepare(&self, create: bool) -> StoreFuture<'_, ()>;
 
+    /// Removes what cut-off uploads left behind under temporary names and nobody has written to since `older_than` (seconds since 1970); says how many.
+    /// Targets without such names have nothing to do.
+    fn remove_stale_temporaries(&self, older_than: i64) -> StoreFuture<'_, u64> {
+        let _ = older_than;
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Names in the root of the target that are not this repository's; used to refuse a folder that holds something else.
     fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>>;
 }

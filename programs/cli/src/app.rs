@@ -17,6 +17,7 @@ use crate::{
     invocation::{Invocation, system_clock, zoned_now},
     logging::Log,
     output::Console,
+    results::final_code,
     signals, unsupported,
 };
 
@@ -70,7 +71,9 @@ pub fn run() -> ExitCode {
     for warning in invocation.options.warnings().iter().chain(&warnings) {
         invocation.log.warning("OptionWithoutEffect", warning);
     }
-    let outcome = dispatch(spec, &invocation);
+    let outcome = invocation
+        .check_temporary_folder()
+        .and_then(|()| dispatch(spec, &invocation));
     finish(&invocation, outcome)
 }
 
@@ -102,10 +105,7 @@ fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
         Ok(code)
     });
     match outcome {
-        Ok(ExitCode::Success) if invocation.log.warning_count() + invocation.log.error_count() > 0 => {
-            ExitCode::Warnings
-        }
-        Ok(code) => code,
+        Ok(code) => final_code(invocation, code),
         Err(Failure::OutputClosed) => ExitCode::Success,
         Err(Failure::User(error)) => {
             invocation.log.failure(&error);

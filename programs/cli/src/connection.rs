@@ -14,7 +14,7 @@ use duplicati_backends::StoreAddress;
 use duplicati_engine::{
     format::config::ChunkingParameters,
     index::{ChunkIndex, local::LocalState},
-    repository::{CreateOptions, Repository},
+    repository::{CreateOptions, Repository, RepositoryError},
     snapshot::TreeReader,
     storage::{Store, memory::MemoryStore},
 };
@@ -141,7 +141,12 @@ impl Target {
         if options.bool("disable-autocreate-folder") {
             self.store.prepare(false).await?;
         }
-        let repository = Arc::new(Repository::create(Arc::clone(&self.store), create).await?);
+        let repository = match Repository::create(Arc::clone(&self.store), create).await {
+            Ok(repository) => Arc::new(repository),
+            // Another first backup came before this one: it is what both were about to make.
+            Err(RepositoryError::MadeByAnother { .. }) => return self.open_to_write(invocation).await,
+            Err(error) => return Err(error.into()),
+        };
         invocation.log.information(
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
@@ -152,7 +157,7 @@ impl Target {
     async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
-            return Err(duplicati_engine::repository::RepositoryError::Absent {
+            return Err(RepositoryError::Absent {
                 location: self.store.location(),
             }
             .into());
@@ -182,6 +187,16 @@ impl Target {
             _lock: Some(lock),
         })
     }
+}
+
+/// Device and inode of a destination that is a folder of this machine.
+pub fn folder_identity(destination: &Destination) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    if destination.scheme != "file" {
+        return None;
+    }
+    let metadata = std::fs::metadata(&destination.path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Connection {

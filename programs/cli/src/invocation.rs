@@ -128,6 +128,20 @@ impl Invocation {
         })
     }
 
+    /// Refuses a temporary folder that was named and is none: whoever names one means that space.
+    pub fn check_temporary_folder(&self) -> Outcome<()> {
+        match self.options.path("tempdir") {
+            Some(path) if !self.environment.current_folder.join(path).is_dir() => Err(failed(
+                ids::INVALID_OPTION_VALUE,
+                format!(
+                    "--tempdir={} is not a folder; make it, or name another one",
+                    path.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Where temporary files go.
     pub fn temporary_folder(&self) -> PathBuf {
         let from_environment = || self.environment.variable("TMPDIR").map(PathBuf::from);

@@ -106,6 +106,11 @@ impl CommandResult {
         } else {
             "Success"
         };
+        let code = if self.has_errors && code == ExitCode::Success {
+            ExitCode::Errors
+        } else {
+            final_code(invocation, code)
+        };
         let common = json!({
             "MainOperation": self.operation,
             "ParsedResult": level,
@@ -142,17 +147,20 @@ impl CommandResult {
         }
         let mut line = Map::new();
         line.insert("type".to_owned(), json!("result"));
-        line.insert("exit_code".to_owned(), json!(final_code(invocation, code).code()));
+        line.insert("exit_code".to_owned(), json!(code.code()));
         line.append(&mut self.values);
         invocation.console.json(&line)?;
         Ok(code)
     }
 }
 
-/// Warnings turn success into 2; the program's end does the same.
-fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
-    let is_noisy = invocation.log.warning_count() + invocation.log.error_count() > 0;
-    if code == ExitCode::Success && is_noisy {
+/// Errors turn success into 3, warnings into 2.
+pub fn final_code(invocation: &Invocation, code: ExitCode) -> ExitCode {
+    if code != ExitCode::Success {
+        code
+    } else if invocation.log.error_count() > 0 {
+        ExitCode::Errors
+    } else if invocation.log.warning_count() > 0 {
         ExitCode::Warnings
     } else {
         code

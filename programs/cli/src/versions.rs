@@ -93,7 +93,9 @@ pub async fn list(invocation: &Invocation, repository: &Repository) -> Outcome<V
     for (id, error) in &listing.unreadable {
         invocation.log.warning(
             "VersionUnreadable",
-            &format!("Version {id} cannot be read: {error}"),
+            &format!(
+                "Version {id} cannot be read: {error}; bring the file snapshots/{id} back from a copy, or let the version go with delete --give-up={id}"
+            ),
         );
     }
     let newest_first = listing.snapshots.into_iter().rev();

@@ -11,7 +11,7 @@ pub enum ExitCode {
     NoChanges = 1,
     /// The command completed with warnings.
     Warnings = 2,
-    /// The backup completed with errors, or a test found damaged files.
+    /// The command completed with errors, or found damaged files.
     Errors = 3,
     /// The backup stopped early and left a usable partial version.
     Partial = 50,
@@ -44,7 +44,7 @@ impl ExitCode {
             Self::Success => "success",
             Self::NoChanges => "the backup succeeded and nothing had changed, so nothing was uploaded",
             Self::Warnings => "completed, with warnings",
-            Self::Errors => "the backup completed with errors, or a test found damaged files",
+            Self::Errors => "completed with errors, or damaged files were found",
             Self::Partial => "the backup stopped early and left a usable partial version",
             Self::Failed => "failed; the error id and message are on standard error",
             Self::InvalidCommandLine => {

@@ -174,3 +174,45 @@ async fn nothing_is_deleted_when_a_snapshot_cannot_be_read() {
     assert!(error.to_string().contains(&ids[1].to_string()), "{error}");
     assert_eq!(count(&store, ObjectKind::Pack), packs);
 }
+
+/// The index may name either copy as the one that counts: names are random, so several repositories show both cases.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_good_copy_of_what_went_bad_is_never_taken_for_the_spare_one() {
+    for round in 0..8 {
+        let place = Workplace::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
+        place.write("file", &noise(1, 40_000));
+        place.back_up(&repository, "a").await.unwrap();
+        let expected = contents(&repository).await;
+        let mut packs = Vec::new();
+        repository
+            .load_index(None, |_, pack| {
+                if pack.footer.class == duplicati_engine::format::pack::PackClass::Data {
+                    packs.push(pack.id);
+                }
+            })
+            .await
+            .unwrap();
+        assert_eq!(packs.len(), 1);
+        store.damage(&packs[0].into(), |content| {
+            let mut content = content.unwrap().to_vec();
+            content[20_000] ^= 1;
+            Some(content.into())
+        });
+        // The machine that found it out stores the content again; nobody repairs, and another machine collects.
+        place
+            .local(&repository, "a")
+            .note_read_packs(&packs, &[])
+            .unwrap();
+        place.write("other", b"new");
+        place.back_up(&repository, "a").await.unwrap();
+        let report = compact(&repository, None, compact_options()).await.unwrap();
+        assert!(report.is_finished(), "{report:?}");
+        repair_everything(&repository).await.unwrap();
+        let after = contents(&repository).await;
+        for (id, files) in expected {
+            assert_eq!(after[&id], files, "round {round}");
+        }
+    }
+}

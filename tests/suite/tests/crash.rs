@@ -193,3 +193,54 @@ async fn a_crash_during_repair_makes_nothing_worse() {
     }
     assert!(number > 10 && ids.len() == 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_while_a_damaged_pack_is_replaced_costs_nothing_more() {
+    let place = Arc::new(Workplace::new());
+    let (store, _) = base(&place).await;
+    let largest = store
+        .inventory()
+        .into_iter()
+        .filter(|info| info.name.kind() == ObjectKind::Pack)
+        .max_by_key(|info| info.size_bytes)
+        .unwrap();
+    store.damage(&largest.name, |content| {
+        let mut content = content.unwrap().to_vec();
+        let middle = content.len() / 2;
+        content[middle] ^= 1;
+        Some(content.into())
+    });
+    let before = contents(&open(copy(&store).await, None).await).await;
+    let lost = |contents: &std::collections::BTreeMap<SnapshotId, Contents>| {
+        let files = contents.values().flatten();
+        files.filter(|(_, content)| content.is_none()).count()
+    };
+    assert!(lost(&before) > 0);
+    let mut number = 0;
+    loop {
+        let copied = copy(&store).await;
+        let faulty = Arc::new(FaultyStore::new(Arc::clone(&copied) as Arc<dyn Store>));
+        let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, None).await;
+        faulty.add(When::number(faulty.calls() + number), Fault::CrashAfterCommit);
+        let outcome = repair_everything(&repository).await.map(drop);
+        let repository = open(Arc::clone(&copied) as Arc<dyn Store>, None).await;
+        // Between the two every place counts, and one of them is right wherever one was before.
+        let report = repair_everything(&repository).await.unwrap();
+        assert_eq!(
+            contents(&repository).await,
+            before,
+            "operation {number}, {outcome:?}"
+        );
+        assert!(!report.remaining.is_clean(), "operation {number}");
+        let third = repair_everything(&repository).await.unwrap();
+        assert!(
+            third.damaged_packs.is_empty() && third.stored_packs.is_empty(),
+            "operation {number}: a repair that is done is done"
+        );
+        if !faulty.is_crashed() {
+            break;
+        }
+        number += 1;
+    }
+    assert!(number > 10);
+}

@@ -8,30 +8,13 @@ mod damage_support;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use damage_support::{Contents, Place, View, copy, noise};
+use damage_support::{Contents, DAMAGES, Damage, Place, View, copy, harm, harm_one_of, noise};
 use duplicati_engine::{
     format::pack::PackClass,
     id::{PackId, SnapshotId},
     repository::Repository,
     storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
 };
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Damage {
-    Truncated,
-    BitFlipped,
-    Missing,
-    /// Both objects of the kind have each other's content; the only one of its kind has that of another repository.
-    Swapped,
-}
-
-const DAMAGES: [Damage; 4] = [
-    Damage::Truncated,
-    Damage::BitFlipped,
-    Damage::Missing,
-    Damage::Swapped,
-];
 
 /// A repository with two snapshots, and what each of the two backups stored.
 struct Scene {
@@ -101,17 +84,9 @@ impl Scene {
     }
 
     /// A copy of the target with the second backup's object damaged.
-    async fn damaged(&self, [first, second]: [ObjectName; 2], damage: Damage) -> Arc<MemoryStore> {
+    async fn damaged(&self, objects: [ObjectName; 2], damage: Damage) -> Arc<MemoryStore> {
         let store = copy(&self.place.store).await;
-        match damage {
-            Damage::Swapped => {
-                let one = store.get(&first, None).await.unwrap();
-                let two = store.get(&second, None).await.unwrap();
-                store.damage(&first, |_| Some(two));
-                store.damage(&second, |_| Some(one));
-            }
-            _ => harm(&store, &second, damage),
-        }
+        harm_one_of(&store, objects, damage).await;
         store
     }
 
@@ -190,21 +165,39 @@ fn remove_databases(place: &Place, names: &[&str]) {
     }
 }
 
-fn harm(store: &MemoryStore, name: &ObjectName, damage: Damage) {
-    store.damage(name, |content| {
-        let content = content.unwrap();
-        match damage {
-            Damage::Truncated => Some(content.slice(..content.len() / 2)),
-            Damage::BitFlipped => {
-                let mut bytes = content.to_vec();
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 4;
-                Some(Bytes::from(bytes))
-            }
-            Damage::Missing => None,
-            Damage::Swapped => unreachable!("needs two objects"),
+/// Tests, which must find the damage and name the object and every lost file.
+async fn find_damage(
+    scene: &Scene,
+    view: &View<'_>,
+    object: ObjectName,
+    lost: &[Vec<String>; 2],
+    what: &str,
+) {
+    remove_databases(&scene.place, &["repairing"]);
+    let report = view.verify("repairing").await;
+    assert!(!report.is_clean(), "{what}: test finds nothing");
+    let object = object.to_string();
+    assert!(
+        report.findings.iter().any(|finding| finding.object == object),
+        "{what}: {object} is not named: {:?}",
+        report.findings
+    );
+    for (snapshot, names) in lost.iter().enumerate() {
+        for name in names {
+            let path = scene.place.source().join(name);
+            let path = path.to_str().unwrap().trim_start_matches('/');
+            let is_named = report.lost_files.iter().any(|file| {
+                let lost = String::from_utf8_lossy(&file.path.0).into_owned();
+                file.snapshot == scene.snapshots[snapshot]
+                    && std::path::Path::new(path).starts_with(lost.trim_matches('/'))
+            });
+            assert!(
+                is_named,
+                "{what}: {name} is lost and not named: {:?}",
+                report.lost_files
+            );
         }
-    });
+    }
 }
 
 /// Repairs, and checks that nothing that could be restored before is lost now (S-7), and that a dry run changes nothing.
@@ -215,7 +208,7 @@ async fn repair(
     what: &str,
 ) -> [Vec<String>; 2] {
     let before = view.store.inventory();
-    remove_databases(&scene.place, &["dry", "repairing"]);
+    remove_databases(&scene.place, &["dry"]);
     view.repair("dry", true).await.unwrap();
     assert_eq!(
         view.store.inventory(),
@@ -238,7 +231,10 @@ async fn repair(
     view.repair("repairing", false)
         .await
         .unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!(packs(view), kept, "{what}: repair touched more than the index");
+    let after = packs(view);
+    for name in kept {
+        assert!(after.contains(&name), "{what}: repair removed {name}");
+    }
     let lost = [scene.lost(view, 0).await, scene.lost(view, 1).await];
     for (before, after) in lost_before.iter().zip(&lost) {
         for name in after {
@@ -249,7 +245,7 @@ async fn repair(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_data_pack_costs_its_own_files_and_no_others() {
+async fn a_damaged_data_pack_costs_its_own_files_and_no_others_and_the_next_backup_heals_them() {
     let scene = Scene::new().await;
     let packs = [
         scene.pack(0, PackClass::Data).await,
@@ -268,14 +264,66 @@ async fn a_damaged_data_pack_costs_its_own_files_and_no_others() {
                 "{what}: {lost:?}"
             );
         }
-        repair(&scene, &view, &lost, &what).await;
-        // Content that went bad in a pack of the right size is only found by reading it: `test`, not a backup.
+        // Content that went bad in a pack of the right size is only found by reading it.
         let may_stay_lost: &[&str] = match damage {
             Damage::Missing | Damage::Truncated => &[],
             Damage::BitFlipped => &["changing", "later"],
             Damage::Swapped => &["changing", "later", "kept/one", "kept/two"],
         };
         scene.back_up_again(&view, false, may_stay_lost, &what).await;
+        find_damage(&scene, &view, packs[1], &lost, &what).await;
+        // Even without a repair, the machine that tested does not rely on it any more; a repair makes all versions right with that.
+        heals_without_repair(&scene, &view, damage, &what).await;
+        let lost = repair(&scene, &view, &lost, &what).await;
+        if damage == Damage::Swapped {
+            assert_eq!(lost, [Vec::<String>::new(), Vec::new()], "{what}: both are there");
+        }
+        scene.back_up_again(&view, false, &[], &what).await;
+        heals(&scene, &view, &what).await;
+    }
+}
+
+/// A backup with the database that the test left, then a repair: every version is whole again.
+async fn heals_without_repair(scene: &Scene, view: &View<'_>, damage: Damage, what: &str) {
+    let view = scene.place.with_store(copy(&view.store).await);
+    for suffix in ["", "-wal", "-shm"] {
+        let path = |name: &str| scene.place.folder.path().join(format!("{name}.sqlite{suffix}"));
+        let _absent = std::fs::copy(path("repairing"), path("tested"));
+    }
+    scene.place.write("newest", format!("{what}, tested").as_bytes());
+    view.back_up("tested").await.unwrap();
+    // The spare copy is the one that is right: no collection may take it.
+    view.compact("tested").await.unwrap();
+    if damage != Damage::Swapped {
+        // (A machine that knows nothing would take exchanged packs for what their names say, and there both are spare.)
+        remove_databases(&scene.place, &["elsewhere"]);
+        view.compact("elsewhere").await.unwrap();
+    }
+    view.repair("tested", false).await.unwrap();
+    for snapshot in 0..2 {
+        assert_eq!(scene.lost(&view, snapshot).await, Vec::<String>::new(), "{what}");
+    }
+    remove_databases(&scene.place, &["tested", "elsewhere"]);
+}
+
+/// After a repair, a backup on any machine makes every version whole, and then the damaged pack is waste that goes.
+async fn heals(scene: &Scene, view: &View<'_>, what: &str) {
+    scene.place.write("newest", format!("{what}, healed").as_bytes());
+    remove_databases(&scene.place, &["healing"]);
+    view.back_up("healing").await.unwrap();
+    for snapshot in 0..2 {
+        assert_eq!(scene.lost(view, snapshot).await, Vec::<String>::new(), "{what}");
+    }
+    view.compact("healing").await.unwrap();
+    let report = view.verify("healing").await;
+    assert!(
+        report.is_clean() && report.waste.is_empty(),
+        "{what}: {:?} {:?}",
+        report.findings,
+        report.waste
+    );
+    for snapshot in 0..2 {
+        assert_eq!(scene.lost(view, snapshot).await, Vec::<String>::new(), "{what}");
     }
 }
 
@@ -294,12 +342,17 @@ async fn a_damaged_tree_pack_costs_its_own_snapshot_and_no_other() {
             assert_eq!(lost[0], Vec::<String>::new(), "{what}");
         }
         assert!(!lost[1].is_empty(), "{what}");
-        repair(&scene, &view, &lost, &what).await;
         let may_stay_lost: &[&str] = match damage {
             Damage::Missing | Damage::Truncated => &[],
             Damage::BitFlipped | Damage::Swapped => &["kept/one", "kept/two"],
         };
         scene.back_up_again(&view, false, may_stay_lost, &what).await;
+        find_damage(&scene, &view, packs[1], &lost, &what).await;
+        let lost = repair(&scene, &view, &lost, &what).await;
+        if damage == Damage::Swapped {
+            assert_eq!(lost, [Vec::<String>::new(), Vec::new()], "{what}: both are there");
+        }
+        scene.back_up_again(&view, false, &[], &what).await;
     }
 }
 
@@ -316,6 +369,14 @@ async fn a_damaged_index_segment_is_repaired_completely() {
         let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
         assert_eq!(lost[0], Vec::<String>::new(), "{what}");
         assert_eq!(lost[1].is_empty(), damage == Damage::Swapped, "{what}: {lost:?}");
+        remove_databases(&scene.place, &["testing"]);
+        let report = view.verify("testing").await;
+        assert_eq!(
+            report.is_clean(),
+            damage == Damage::Swapped,
+            "{what}: {:?}",
+            report.findings
+        );
         scene.back_up_again(&view, true, &[], &what).await;
         let lost = repair(&scene, &view, &lost, &what).await;
         assert_eq!(lost, [Vec::<String>::new(), Vec::new()], "{what}");
@@ -330,25 +391,72 @@ async fn a_damaged_index_segment_is_repaired_completely() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_manifest_costs_its_own_snapshot_and_no_other() {
+async fn a_damaged_manifest_costs_its_own_snapshot_and_stops_collections_until_it_is_given_up_by_name() {
     let scene = Scene::new().await;
     let manifests = scene.snapshots.map(ObjectName::from);
     for damage in DAMAGES {
         let what = format!("manifest, {damage:?}");
         let view = scene.place.with_store(scene.damaged(manifests, damage).await);
+        remove_databases(&scene.place, &["testing", "repairing"]);
+        let report = view.verify("testing").await;
         if damage == Damage::Swapped {
             // Both are there under each other's name; the date says which is which.
             let restored = view.restore(scene.snapshots[1]).await;
             assert!(restored.files == scene.contents[0] && restored.complaints.is_empty());
+            assert!(report.is_clean(), "{what}: {:?}", report.findings);
             view.repair("repairing", false).await.unwrap();
-        } else {
-            let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
-            assert_eq!(lost[0], Vec::<String>::new(), "{what}");
-            let listing = view.open().await.unwrap().list_snapshots().await.unwrap();
-            assert_eq!(listing.unreadable.len(), usize::from(damage != Damage::Missing));
-            repair(&scene, &view, &lost, &what).await;
+            view.compact("repairing").await.unwrap();
+            scene.back_up_again(&view, false, &[], &what).await;
+            continue;
         }
+        let lost = [scene.lost(&view, 0).await, scene.lost(&view, 1).await];
+        assert_eq!(lost[0], Vec::<String>::new(), "{what}");
+        repair(&scene, &view, &lost, &what).await;
         scene.back_up_again(&view, false, &[], &what).await;
+        if damage == Damage::Missing {
+            continue;
+        }
+        let name = manifests[1].to_string();
+        assert!(
+            report.findings.iter().any(|finding| finding.object == name
+                && finding
+                    .text
+                    .contains(&format!("--give-up={}", scene.snapshots[1]))),
+            "{what}"
+        );
+        let before = view.store.inventory();
+        let refused = view.compact("repairing").await.unwrap_err().to_string();
+        assert!(refused.contains("--give-up="), "{what}: {refused}");
+        // What can be read is not given up, and then nothing is.
+        assert!(
+            view.give_up(scene.snapshots.to_vec(), false).await.is_err(),
+            "{what}"
+        );
+        let dry = view.give_up(vec![scene.snapshots[1]], true).await.unwrap();
+        assert_eq!(dry.given_up.len(), 1, "{what}");
+        assert_eq!(view.store.inventory(), before, "{what}");
+        view.give_up(vec![scene.snapshots[1]], false).await.unwrap();
+        let listing = view.open().await.unwrap().list_snapshots().await.unwrap();
+        assert!(
+            listing.unreadable.is_empty() && listing.snapshots.len() == 1,
+            "{what}"
+        );
+        assert_eq!(
+            listing.fences,
+            [scene.snapshots[1]],
+            "{what}: nobody commits under that name any more"
+        );
+        let report = view.compact("repairing").await.unwrap();
+        assert!(
+            report.is_finished() && report.deleted_packs > 0,
+            "{what}: {report:?}"
+        );
+        assert_eq!(scene.lost(&view, 0).await, Vec::<String>::new(), "{what}");
+        scene.back_up_again(&view, false, &[], &what).await;
+        assert!(
+            view.give_up(vec![scene.snapshots[1]], false).await.is_err(),
+            "{what}: a fence stays"
+        );
     }
 }
 

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `backup`: a new version of the sources, then what belongs to a backup: retention, compaction, verification.
 
-use std::sync::Arc;
+use std::{
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+    sync::Arc,
+};
 
 use duplicati_actors::{
     backup::{BackupReport, run_backup},
     compact::CompactReport,
     events::{Monitor, Progress},
+    verify::{Samples, run_spot_check},
 };
 use duplicati_engine::retention::RetentionPolicy;
-use duplicati_programs_common::ExitCode;
+use duplicati_programs_common::{ExitCode, error_id::ids};
 
 use super::{
     backup_options::{backup_options, lacks_a_source},
@@ -17,9 +23,10 @@ use super::{
     delete::deleted_values,
 };
 use crate::{
-    connection::{Connection, Target},
-    failure::Outcome,
+    connection::{Connection, Target, folder_identity},
+    failure::{Outcome, failed},
     invocation::Invocation,
+    logging::Level,
     output::{
         progress::{ProgressDisplay, Work},
         text,
@@ -33,9 +40,13 @@ use crate::{
 const RUNS_LOOKED_AT: u32 = 200;
 
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
-    let options = backup_options(invocation)?;
+    let mut options = backup_options(invocation)?;
     let policy = retention::policy(&invocation.options)?;
-    let connection = Target::of(invocation)?.open_or_create(invocation).await?;
+    let target = Target::of(invocation)?;
+    let destination = target.destination.clone();
+    let connection = target.open_or_create(invocation).await?;
+    options.destinations = folder_identity(&destination).into_iter().collect();
+    refuse_sources_in_destination(&options.sources, &options.destinations)?;
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
     let monitor = invocation.monitor();
@@ -68,6 +79,31 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .with("SnapshotId", report.snapshot.map(|id| id.to_string()))
         .partial(report.partial)
         .finish(invocation, Some(&connection), &monitor.progress.snapshot(), code)
+}
+
+/// A source inside of the destination would store stored files, and more of them each time.
+fn refuse_sources_in_destination(sources: &[Vec<u8>], destinations: &[(u64, u64)]) -> Outcome<()> {
+    for source in sources {
+        let source = Path::new(OsStr::from_bytes(source));
+        let Ok(whole) = source.canonicalize() else {
+            continue;
+        };
+        let is_inside = whole.ancestors().any(|folder| {
+            folder
+                .metadata()
+                .is_ok_and(|metadata| destinations.contains(&(metadata.dev(), metadata.ino())))
+        });
+        if is_inside {
+            return Err(failed(
+                ids::INVALID_DESTINATION,
+                format!(
+                    "the source {} lies in the destination; store the backup somewhere else",
+                    source.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What was done behind a backup.
@@ -120,12 +156,62 @@ async fn after_backup(
         after.removed =
             retention::remove(invocation, &connection.repository, removed, &invocation.control).await?;
     }
+    if let Some(samples) = samples(invocation) {
+        check_samples(invocation, connection, samples, monitor).await?;
+    }
     if is_compaction_due(invocation, connection, !after.removed.is_empty()) {
         invocation.console.line("Looking for space to reclaim")?;
         let options = compact_options(invocation)?;
         after.compacted = Some(compact(invocation, connection, options, monitor).await?);
     }
     Ok(after)
+}
+
+/// How many stored files of each kind are read behind a backup, and the percentage of versions; none when none are.
+fn samples(invocation: &Invocation) -> Option<Samples> {
+    let options = &invocation.options;
+    if options.bool("no-backend-verification") || invocation.is_dry_run() {
+        return None;
+    }
+    let samples = Samples {
+        count: options
+            .integer("backup-test-samples")
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(1),
+        percent: options.decimal("backup-test-percentage").unwrap_or(0.0),
+    };
+    // As with Duplicati, 0 samples switch the test off.
+    (samples.count > 0).then_some(samples)
+}
+
+/// Reads a few stored files from the destination again, so that a destination that loses data is noticed before everything is lost.
+async fn check_samples(
+    invocation: &Invocation,
+    connection: &Connection,
+    samples: Samples,
+    monitor: &Monitor,
+) -> Outcome<()> {
+    let mut local = connection.local()?;
+    let report = run_spot_check(
+        Arc::clone(&connection.repository),
+        &mut local,
+        samples,
+        monitor.clone(),
+        invocation.control.clone(),
+    )
+    .await?;
+    for finding in &report.findings {
+        invocation.log.write(
+            Level::Error,
+            "VerificationFailed",
+            finding.object.as_bytes(),
+            &format!(
+                "{}; the command test tells more, and repair saves what can be saved",
+                finding.text
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// Whether to compact now. Finding out what is needed reads every tree once, so it is not done behind each backup: only when versions went, or

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use duplicati_actors::verify::{CheckOptions, run_check};
 use duplicati_programs_common::ExitCode;
 
-use super::test::print_damage;
+use super::test::{print_damage, way_out};
 use crate::{
     connection::Target,
     failure::Outcome,
@@ -34,8 +34,12 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     drop(display);
     let report = outcome?;
     print_damage(invocation, &report)?;
+    if !report.is_clean() {
+        invocation.console.line(way_out(&connection))?;
+    }
     CommandResult::new(invocation)
         .with("BrokenFileCount", report.lost_file_count)
+        .errors(!report.is_clean())
         .finish(
             invocation,
             Some(&connection),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use duplicati_actors::repair::{RepairOptions, run_repair};
+use duplicati_engine::storage::ObjectName;
 use duplicati_programs_common::ExitCode;
 use serde_json::json;
 
@@ -28,6 +29,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         host: host_name(&invocation.options),
         program: program(),
         full: invocation.options.bool("full-result"),
+        read_everything: invocation.options.string("full-remote-verification") == Some("True"),
         ..RepairOptions::default()
     };
     let connection = Target::of(invocation)?.open_to_write(invocation).await?;
@@ -47,16 +49,35 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let report = outcome?;
     let count = |number: usize| text::count(number as u64, "data file", "data files");
     invocation.console.row(format!(
-        "Described again: {}; missing: {}; unreadable: {}",
+        "Described again: {}; missing: {}; damaged: {}; unreadable: {}",
         count(report.described_packs.len()),
         count(report.missing_packs.len()),
+        count(report.damaged_packs.len()),
         count(report.unreadable_packs.len())
     ))?;
+    for pack in &report.damaged_packs {
+        invocation
+            .console
+            .row(format!("  damaged: {}: {}", ObjectName::from(pack.id), pack.why))?;
+    }
+    if !report.damaged_packs.is_empty() {
+        invocation.console.line(format!(
+            "Saved {} out of damaged data files; what they have lost is stored again by the next backup, as far as the sources have it",
+            text::count(report.salvaged_chunks, "piece", "pieces")
+        ))?;
+    }
     print_damage(invocation, &report.remaining)?;
+    if !report.remaining.is_clean() {
+        invocation.console.line(
+            "The way out: back up again, as sources that still have the lost data heal all versions; after that, purge-broken-files takes out what stays lost",
+        )?;
+    }
     CommandResult::new(invocation)
         .with_all(json!({
             "DescribedPacks": report.described_packs.len(),
             "MissingPacks": report.missing_packs.len(),
+            "DamagedPacks": report.damaged_packs.len(),
+            "SalvagedChunks": report.salvaged_chunks,
             "UnreadablePacks": report.unreadable_packs.len(),
             "RemovedSegments": report.removed_segments.len(),
             "LostFileCount": report.remaining.lost_file_count,

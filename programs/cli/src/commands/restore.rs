@@ -10,8 +10,10 @@ use duplicati_actors::{
 };
 use duplicati_engine::{
     format::path_text::PathText,
+    id::PackId,
     index::ChunkIndex,
     restore::{RestoreOptions, RestoreReport},
+    storage::{ObjectKind, ObjectName},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::{Value, json};
@@ -65,8 +67,10 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         let report = restore_version(invocation, &connection, &index, version, options, &monitor).await?;
         add(&mut total, report);
     }
+    note_broken(&connection, &total)?;
     for object in &total.broken_remote_files {
-        let message = format!("The stored file {object} is missing or damaged; the command test tells more");
+        let message =
+            format!("The stored file {object} is missing or damaged; run repair, and restore again");
         invocation
             .log
             .write(Level::Error, "RemoteFileBroken", b"", &message);
@@ -89,6 +93,21 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
             &monitor.progress.snapshot(),
             ExitCode::Success,
         )
+}
+
+/// Remembers which packs were damaged: the next restore here reads around them where it can, and the next backup does not rely on them.
+fn note_broken(connection: &Connection, report: &RestoreReport) -> Outcome<()> {
+    let packs: Vec<PackId> = report
+        .broken_remote_files
+        .iter()
+        .filter_map(|name| name.parse::<ObjectName>().ok())
+        .filter(|name| name.kind() == ObjectKind::Pack)
+        .map(|name| PackId(name.id()))
+        .collect();
+    if connection.database.is_some() && !packs.is_empty() {
+        connection.local()?.note_read_packs(&packs, &[])?;
+    }
+    Ok(())
 }
 
 async fn restore_version(

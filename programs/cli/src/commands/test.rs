@@ -8,7 +8,7 @@ use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
 
 use crate::{
-    connection::Target,
+    connection::{Connection, Target},
     failure::{Outcome, failed, wrong_arguments},
     invocation::Invocation,
     output::{
@@ -52,6 +52,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         text::count(report.packs, "data file", "data files")
     ))?;
     print_damage(invocation, &report)?;
+    if !report.is_clean() {
+        invocation.console.line(way_out(&connection))?;
+    }
     let code = if report.is_clean() {
         ExitCode::Success
     } else {
@@ -71,6 +74,15 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .with("LostFileCount", report.lost_file_count)
         .errors(!report.is_clean())
         .finish(invocation, Some(&connection), &monitor.progress.snapshot(), code)
+}
+
+/// What to do about damage. Without a local database nobody remembers what was found, so `repair` has to look at everything.
+pub fn way_out(connection: &Connection) -> &'static str {
+    if connection.database.is_some() {
+        "The way out: run repair, which saves what still opens, then back up again: what the sources still have heals all versions"
+    } else {
+        "The way out: run repair --full-remote-verification, which saves what still opens, then back up again: what the sources still have heals all versions"
+    }
 }
 
 fn samples(invocation: &Invocation) -> Outcome<Option<usize>> {

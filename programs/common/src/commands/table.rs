@@ -104,12 +104,19 @@ pub const COMMANDS: &[CommandSpec] = &[
         "Removes versions: those named, or those that the retention options do \
          not keep.",
     )
-    .needs_one_of(&["version", "keep-time", "keep-versions", "retention-policy"])
+    .needs_one_of(&[
+        "version",
+        "keep-time",
+        "keep-versions",
+        "retention-policy",
+        "give-up",
+    ])
     .options(&[
         "version",
         "keep-time",
         "keep-versions",
         "retention-policy",
+        "give-up",
         "allow-full-removal",
         "disable-time-tolerance",
         "passphrase",

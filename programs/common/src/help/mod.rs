@@ -24,15 +24,34 @@ pub fn topic(word: &str) -> Result<String, String> {
         .or_else(|| options::find(word.trim_start_matches("--")))
         .ok_or_else(|| {
             format!(
-                "there is no help on {:?}; 'duplicati-cli help' lists commands and topics",
+                "there is no help on {}; 'duplicati-cli help' lists commands and topics",
                 shown(word)
             )
         })
 }
 
+/// The word as far as it may be shown: only what looks like the name of something. `--passphrase=…` or a URL may hold a secret, and so may one long word.
 fn shown(word: &str) -> String {
-    word.chars().take(64).collect()
+    let is_name = word.len() <= SHOWN_BYTES_MAX
+        && word
+            .chars()
+            .all(|character| character.is_ascii_alphabetic() || matches!(character, '-' | '_' | ' '));
+    if is_name {
+        return word.to_owned();
+    }
+    let name = word
+        .strip_prefix("--")
+        .and_then(|option| option.split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| crate::options::table::find(name).is_some());
+    match name {
+        Some(name) => format!("--{name}=…"),
+        None => "that word".to_owned(),
+    }
 }
+
+/// Longest word that is repeated, bytes: the longest names of options are shorter.
+const SHOWN_BYTES_MAX: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +106,19 @@ mod tests {
         ] {
             assert!(topic(word).is_ok(), "{word}");
         }
+    }
+
+    #[test]
+    fn a_word_that_may_hold_a_secret_is_not_repeated() {
+        for word in [
+            "--passphrase=hunter2",
+            "s3://key:hunter2@bucket",
+            "hunter2",
+            "--unknown=hunter2",
+        ] {
+            assert!(topic(word).is_err_and(|text| !text.contains("hunter2")), "{word}");
+        }
+        assert!(topic("--passphrase=x").is_err_and(|text| text.contains("--passphrase=…")));
     }
 
     #[test]

@@ -10,14 +10,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use duplicati_actors::{
     backup::{BackupOptions, BackupReport, run_backup},
+    compact::{CompactOptions, CompactReport, run_compact},
     control::RunControl,
     error::RunError,
     events::{Event, Monitor, Severity},
+    give_up::{GiveUpOptions, GiveUpReport, run_give_up},
     inventory::load_reading_index,
     repair::{RepairOptions, RepairReport, run_repair},
     restore::{RestoreRequest, restore},
+    verify::{VerifyOptions, VerifyReport, run_verify},
 };
 use duplicati_engine::{
     clock::SystemClock,
@@ -63,13 +67,22 @@ impl Restored {
 impl Place {
     /// An empty repository and an empty source.
     pub async fn new() -> Self {
+        Self::made(Some(KeyHolder::Passphrase(PASSPHRASE.to_owned().into()))).await
+    }
+
+    /// The same without encryption.
+    pub async fn without_encryption() -> Self {
+        Self::made(None).await
+    }
+
+    async fn made(holder: Option<KeyHolder>) -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
             store: Arc::new(MemoryStore::new()),
         };
         std::fs::create_dir_all(place.source()).unwrap();
         let options = CreateOptions {
-            holder: Some(KeyHolder::Passphrase(PASSPHRASE.to_owned().into())),
+            holder,
             chunking: ChunkingParameters::around(16 << 10),
             label: String::new(),
             created: String::new(),
@@ -114,7 +127,10 @@ impl View<'_> {
     pub async fn open(&self) -> Result<Arc<Repository>, RepositoryError> {
         let unlock = Unlock::Passphrase(PASSPHRASE.to_owned().into());
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
-        Ok(Arc::new(Repository::open(store, Some(&unlock)).await?))
+        match Repository::open(Arc::clone(&store), Some(&unlock)).await {
+            Err(RepositoryError::NotEncrypted { .. }) => Ok(Arc::new(Repository::open(store, None).await?)),
+            opened => Ok(Arc::new(opened?)),
+        }
     }
 
     pub fn local(&self, repository: &Repository, database: &str) -> LocalState {
@@ -158,6 +174,50 @@ impl View<'_> {
             Arc::new(SystemClock),
             Monitor::silent(),
             control,
+        )
+        .await
+    }
+
+    /// Reads every stored byte, as `test all` does.
+    pub async fn verify(&self, database: &str) -> VerifyReport {
+        let repository = self.open().await.unwrap();
+        let mut local = self.local(&repository, database);
+        let options = VerifyOptions {
+            samples: None,
+            full: true,
+        };
+        run_verify(
+            repository,
+            Some(&mut local),
+            options,
+            Arc::new(SystemClock),
+            Monitor::silent(),
+            RunControl::new(),
+        )
+        .await
+        .unwrap()
+    }
+
+    pub async fn compact(&self, database: &str) -> Result<CompactReport, RunError> {
+        let repository = self.open().await?;
+        let mut local = self.local(&repository, database);
+        run_compact(
+            repository,
+            Some(&mut local),
+            CompactOptions::new(1 << 20),
+            Arc::new(SystemClock),
+            Monitor::silent(),
+            RunControl::new(),
+        )
+        .await
+    }
+
+    pub async fn give_up(&self, snapshots: Vec<SnapshotId>, dry_run: bool) -> Result<GiveUpReport, RunError> {
+        run_give_up(
+            self.open().await?,
+            GiveUpOptions { snapshots, dry_run },
+            Monitor::silent(),
+            RunControl::new(),
         )
         .await
     }
@@ -222,6 +282,51 @@ fn collect(root: &Path, folder: &Path, files: &mut Contents) {
             files.insert(name, std::fs::read(&path).unwrap());
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    Truncated,
+    BitFlipped,
+    Missing,
+    /// Both objects of the kind have each other's content; the only one of its kind has that of another repository.
+    Swapped,
+}
+
+pub const DAMAGES: [Damage; 4] = [
+    Damage::Truncated,
+    Damage::BitFlipped,
+    Damage::Missing,
+    Damage::Swapped,
+];
+
+/// Damages one object.
+pub fn harm(store: &MemoryStore, name: &ObjectName, damage: Damage) {
+    store.damage(name, |content| {
+        let content = content.unwrap();
+        match damage {
+            Damage::Truncated => Some(content.slice(..content.len() / 2)),
+            Damage::BitFlipped => {
+                let mut bytes = content.to_vec();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 4;
+                Some(Bytes::from(bytes))
+            }
+            Damage::Missing => None,
+            Damage::Swapped => unreachable!("needs two objects"),
+        }
+    });
+}
+
+/// Damages the second of two objects of a kind, or exchanges them.
+pub async fn harm_one_of(store: &MemoryStore, [first, second]: [ObjectName; 2], damage: Damage) {
+    if damage != Damage::Swapped {
+        return harm(store, &second, damage);
+    }
+    let one = store.get(&first, None).await.unwrap();
+    let two = store.get(&second, None).await.unwrap();
+    store.damage(&first, |_| Some(two));
+    store.damage(&second, |_| Some(one));
 }
 
 /// Bytes that do not compress, the same for the same seed.

@@ -243,6 +243,23 @@ pub async fn compact(
     .await
 }
 
+/// Repairs after reading every pack.
+pub async fn repair_everything(repository: &Arc<Repository>) -> Result<RepairReport, RunError> {
+    let options = RepairOptions {
+        read_everything: true,
+        ..RepairOptions::default()
+    };
+    run_repair(
+        Arc::clone(repository),
+        None,
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+}
+
 pub async fn repair(
     repository: &Arc<Repository>,
     local: Option<&mut LocalState>,

@@ -111,6 +111,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "Thins out versions with age: pairs of reach and interval such as 1W:1D,4W:1W,12M:1M.",
     ),
     option(
+        "give-up",
+        Kind::List(','),
+        "",
+        "Removes versions that cannot be read any more, by the names that \
+         list-broken-files shows. What they alone need is lost with them.",
+    )
+    .own(),
+    option(
         "allow-full-removal",
         Boolean,
         "",
