@@ -3,7 +3,7 @@
 //! destinations, the data folder, exit codes and error ids.
 //!
 //! Reading order: [`value`] (formats), [`options`] (table, parser), [`commands`] (table), [`help`],
-//! [`destination`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`].
+//! [`destination`] and [`target`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`].
 //!
 //! Nothing here runs a backup or prints; programs do.
 
@@ -16,6 +16,7 @@ pub mod error_id;
 pub mod exit_code;
 pub mod help;
 pub mod options;
+pub mod target;
 pub mod value;
 
 pub use environment::Environment;
