@@ -116,6 +116,8 @@ const SCHEMES: &[Scheme] = &[
     scheme!("gcs", schemes::gcs::open, keeps_limits: true),
     scheme!("webdav", schemes::webdav::open, keeps_limits: true),
     scheme!("webdavs", schemes::webdav::open, keeps_limits: true),
+    scheme!("ssh", schemes::sftp::open, keeps_limits: true),
+    scheme!("sftp", schemes::sftp::open, keeps_limits: true),
     scheme!("ftp", schemes::ftp::open, keeps_limits: false),
     scheme!("ftps", schemes::ftp::open, keeps_limits: false),
     scheme!("aftp", schemes::ftp::open, keeps_limits: false),

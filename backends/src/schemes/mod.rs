@@ -7,4 +7,5 @@ pub mod ftp;
 pub mod gcs;
 pub(crate) mod names;
 pub mod s3;
+pub mod sftp;
 pub mod webdav;

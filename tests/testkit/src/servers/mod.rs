@@ -11,6 +11,7 @@ pub mod ftp;
 mod process;
 pub mod proxy;
 pub mod s3;
+pub mod ssh;
 pub mod webdav;
 
 pub use process::{Missing, Server, free_port, program};
