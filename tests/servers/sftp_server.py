@@ -29,7 +29,9 @@ async def main():
     if "bare" in sys.argv:
         sftp.SFTPServerHandler._extensions = []
         # What is not offered is not understood either.
-        sftp.SFTPServerHandler._packet_handlers.pop(sftp.FXP_EXTENDED, None)
+        handlers = sftp.SFTPServerHandler._packet_handlers
+        for name in [name for name in handlers if isinstance(name, bytes)]:
+            del handlers[name]
     key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
     key.write_public_key(folder + "/../host_key.pub")
     await asyncssh.create_server(

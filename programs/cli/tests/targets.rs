@@ -8,6 +8,7 @@ mod support;
 use duplicati_testkit::servers::{
     self, Server, free_port, or_skip,
     s3::{ACCESS_KEY, BUCKET, SECRET_KEY},
+    ssh::{self, SshServer},
     webdav::{PASSWORD, SignIn, USER},
 };
 use support::{Outcome, World};
@@ -40,6 +41,21 @@ impl Place {
         }
     }
 
+    fn openssh(server: &SshServer) -> Self {
+        Self {
+            url: format!(
+                "ssh://127.0.0.1:{}{}/backups/laptop",
+                server.port(),
+                server.home().display()
+            ),
+            options: vec![
+                format!("--auth-username={}", ssh::USER),
+                format!("--auth-password={}", ssh::PASSWORD),
+                format!("--ssh-fingerprint={}", server.fingerprint("ed25519", "sha256")),
+            ],
+        }
+    }
+
     fn with(mut self, option: &str) -> Self {
         let name = option.split('=').next().unwrap();
         self.options.retain(|other| other.split('=').next() != Some(name));
@@ -56,7 +72,7 @@ impl Place {
         arguments.extend(self.options.iter().cloned());
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let outcome = world.run(&arguments);
-        for secret in [SECRET_KEY, PASSWORD] {
+        for secret in [SECRET_KEY, PASSWORD, ssh::PASSWORD] {
             let shown = outcome.stdout.contains(secret) || outcome.stderr.contains(secret);
             assert!(!shown, "a secret is shown: {}{}", outcome.stdout, outcome.stderr);
         }
@@ -231,4 +247,67 @@ fn mistakes_with_webdav_are_named() {
         place().with("--disable-autocreate-folder").backup(&world),
         &["does not exist"],
     );
+}
+
+#[test]
+fn the_whole_story_holds_on_openssh() {
+    let Some(server) = SshServer::start() else { return };
+    keeps_the_whole_story(&Place::openssh(&server));
+}
+
+#[test]
+fn the_whole_story_holds_on_an_sftp_server_without_extensions() {
+    let Some(server) = or_skip("story on bare asyncssh", ssh::asyncssh(true)) else {
+        return;
+    };
+    keeps_the_whole_story(&Place {
+        url: format!(
+            "sftp://{}:{}@127.0.0.1:{}{}/laptop?ssh-accept-any-fingerprints",
+            ssh::USER,
+            ssh::PASSWORD,
+            server.port,
+            server.root().display()
+        ),
+        options: Vec::new(),
+    });
+}
+
+#[test]
+fn mistakes_with_ssh_are_named() {
+    let Some(server) = SshServer::start() else { return };
+    let world = World::new();
+    let place = || Place::openssh(&server).with("--number-of-retries=0");
+    fails_with(
+        place().with("--auth-password=wrong").backup(&world),
+        &["the password"],
+    );
+    let mut unknown = place();
+    unknown
+        .options
+        .retain(|option| !option.starts_with("--ssh-fingerprint"));
+    let option = format!(
+        "--ssh-fingerprint=\"{}\"",
+        server.fingerprint("ed25519", "sha256")
+    );
+    fails_with(unknown.backup(&world), &["not known here", &option]);
+    let other = "--ssh-fingerprint=ssh-ed25519 256 SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    fails_with(place().with(other).backup(&world), &["posing"]);
+    fails_with(
+        place().with("--ssh-fingerprint=rubbish").backup(&world),
+        &["ssh-keyscan"],
+    );
+    fails_with(
+        place().with("--ssh-keyfile=/nowhere").backup(&world),
+        &["/nowhere"],
+    );
+    fails_with(
+        place().with("--disable-autocreate-folder").backup(&world),
+        &["EmptyRemoteLocation"],
+    );
+    let nobody = Place {
+        url: format!("ssh://127.0.0.1:{}/x", free_port()),
+        ..place()
+    };
+    fails_with(nobody.backup(&world), &["no connection", "refused"]);
+    assert!(!server.home().join("backups").exists());
 }
