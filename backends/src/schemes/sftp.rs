@@ -22,6 +22,7 @@ mod connection;
 mod errors;
 mod files;
 mod fingerprint;
+mod flow;
 mod folders;
 mod get;
 mod host_key;

@@ -58,7 +58,11 @@ pub(super) fn arguments(
     let user = address.user.clone().or_else(|| environment.user.clone());
     let agent = environment.agent.clone();
     Ok(SftpArguments {
-        host: address.host.clone(),
+        host: address
+            .host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned(),
         port: address.port.unwrap_or(DEFAULT_PORT),
         user: user.ok_or_else(|| missing("a user name: ssh://user@host/folder, or --auth-username"))?,
         password: address.password.clone(),

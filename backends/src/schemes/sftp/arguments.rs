@@ -62,6 +62,10 @@ impl SftpArguments {
             DEFAULT_PORT => String::new(),
             port => format!(":{port}"),
         };
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
         let root = String::from_utf8_lossy(&self.root);
         let slash = if root.starts_with('/') { "" } else { "/" };
         let relative = if root.starts_with('/') {
@@ -70,6 +74,6 @@ impl SftpArguments {
             " (below the login's folder)"
         };
         let root = if root == "." { "" } else { &root };
-        format!("ssh://{}@{}{port}{slash}{root}{relative}", self.user, self.host)
+        format!("ssh://{}@{host}{port}{slash}{root}{relative}", self.user)
     }
 }

@@ -140,7 +140,7 @@ async fn open_with(
 }
 
 async fn connect(arguments: &SftpArguments) -> Result<TcpStream, Trouble> {
-    let host = arguments.host.trim_start_matches('[').trim_end_matches(']');
+    let host = arguments.host.as_str();
     let at = format!("{host} port {}", arguments.port);
     match tokio::time::timeout(CONNECT_TIME_MAX, TcpStream::connect((host, arguments.port))).await {
         Ok(Ok(tcp)) => {

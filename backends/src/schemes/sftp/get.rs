@@ -10,6 +10,7 @@ use duplicati_engine::storage::StoreErrorKind;
 
 use super::{
     errors::{About, Trouble},
+    flow::Passage,
     packet::Request,
     session::{Pending, Session},
     upload::piece_bytes,
@@ -35,10 +36,11 @@ impl Drop for OpenFile<'_> {
 }
 
 /// One read on its way.
-struct Part {
+struct Part<'a> {
     offset: u64,
     length: u64,
     pending: Pending,
+    passage: Passage<'a>,
 }
 
 /// Reads a file at the server.
@@ -113,13 +115,13 @@ pub(super) async fn read(
 struct Reads<'a> {
     file: &'a OpenFile<'a>,
     path: &'a Bytes,
-    parts: VecDeque<Part>,
+    parts: VecDeque<Part<'a>>,
     /// Where the next read begins.
     next: u64,
     content: Vec<u8>,
 }
 
-impl Reads<'_> {
+impl<'a> Reads<'a> {
     /// Sends reads up to `end`, as far as the bound allows.
     async fn send_until(&mut self, end: u64) -> Result<(), Trouble> {
         loop {
@@ -128,16 +130,23 @@ impl Reads<'_> {
                 return Ok(());
             }
             let session = self.file.session;
-            let piece_bytes = piece_bytes(&session.limits.download, session.server.read_bytes_max);
-            let length = (end - self.next).min(piece_bytes as u64);
+            let flow = &session.downloads;
+            let bytes = piece_bytes(flow, &session.limits.download, session.server.read_bytes_max);
+            let length = (end - self.next).min(bytes as u64);
+            let passage = match flow.try_pass(length as usize) {
+                Some(passage) => passage,
+                // What is on its way makes room when it comes.
+                None if !self.parts.is_empty() => return Ok(()),
+                None => flow.pass(length as usize).await,
+            };
             session.limits.download.pass(length).await;
-            let part = self.send(self.next, length).await?;
+            let part = self.send(self.next, length, passage).await?;
             self.parts.push_back(part);
             self.next += length;
         }
     }
 
-    async fn send(&self, offset: u64, length: u64) -> Result<Part, Trouble> {
+    async fn send(&self, offset: u64, length: u64, passage: Passage<'a>) -> Result<Part<'a>, Trouble> {
         let request = Request::Read {
             handle: self.file.handle.clone(),
             offset,
@@ -149,6 +158,7 @@ impl Reads<'_> {
             offset,
             length,
             pending,
+            passage,
         })
     }
 
@@ -164,7 +174,9 @@ impl Reads<'_> {
                 continue;
             }
             loop {
-                let Some(pieces) = part.pending.reply().await?.into_data().about(self.path)? else {
+                let reply = part.pending.reply().await?;
+                part.passage.answered();
+                let Some(pieces) = reply.into_data().about(self.path)? else {
                     return Ok(());
                 };
                 let received: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
@@ -184,7 +196,8 @@ impl Reads<'_> {
                     break;
                 }
                 // A server may give less than was asked for; the rest is asked for again, before what follows is taken.
-                part = self.send(offset, length).await?;
+                let passage = self.file.session.downloads.always_pass(length as usize);
+                part = self.send(offset, length, passage).await?;
             }
         }
     }

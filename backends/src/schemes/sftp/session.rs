@@ -29,6 +29,7 @@ use tokio::{
 use super::{
     arguments::SftpArguments,
     connection::HostKeyCheck,
+    flow::Flow,
     packet::{self, Outgoing, Request},
     reply::{Assembler, READ_BYTES_MAX, Reply},
 };
@@ -40,6 +41,10 @@ const OUTGOING_PACKETS_MAX: usize = 32;
 const TRANSFER_BYTES_SAFE: usize = 32 << 10;
 /// Least room for the frame of a write when the server limits the length of packets, bytes.
 const WRITE_FRAME_BYTES: u64 = 1_024;
+/// Bytes of writes without an answer, at most: OpenSSH takes 2 MiB ahead, other servers more.
+const UPLOAD_BYTES_MAX: usize = 8 << 20;
+/// Bytes of reads on their way, at most: what the window lets the server send ahead.
+const DOWNLOAD_BYTES_MAX: usize = 16 << 20;
 /// How often a silent session is looked at, in parts of the time it may be silent.
 const LOOKS_PER_SILENCE: u32 = 4;
 /// Longest text of the server about its own end that is kept, bytes.
@@ -78,6 +83,8 @@ pub(super) struct Session {
     /// Transfers that run on it now.
     transfers: AtomicUsize,
     pub(super) limits: Arc<Limits>,
+    pub(super) uploads: Flow,
+    pub(super) downloads: Flow,
     _handle: Handle<HostKeyCheck>,
 }
 
@@ -208,6 +215,8 @@ impl Session {
             },
             transfers: AtomicUsize::new(0),
             limits: Arc::clone(&arguments.limits),
+            uploads: Flow::new(UPLOAD_BYTES_MAX),
+            downloads: Flow::new(DOWNLOAD_BYTES_MAX),
             _handle: handle,
         };
         session.greet(is_openssh).await?;
