@@ -1,55 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which schemes exist, and how an address becomes a store.
 
-use std::{ffi::OsString, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use duplicati_engine::storage::{ObjectKind, Store};
+use duplicati_engine::storage::Store;
 
-use crate::schemes;
-
-/// The prefix that stands for the target itself; any other one is a sub-folder, so that several repositories share a target.
-pub const DEFAULT_PREFIX: &str = "duplicati";
-
-/// Longest prefix accepted; well below what any target allows for one folder name.
-const PREFIX_LENGTH_MAX: usize = 128;
-
-/// The parts of a destination URL that choose a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreAddress {
-    /// The word before `://`, lower case.
-    pub scheme: String,
-    /// What follows, as bytes: a path need not be UTF-8.
-    pub path: OsString,
-    /// [`DEFAULT_PREFIX`], or the name of a sub-folder.
-    pub prefix: String,
-}
-
-impl StoreAddress {
-    /// The address of a local folder under the default prefix.
-    pub fn local(path: impl Into<OsString>) -> Self {
-        Self {
-            scheme: "file".to_owned(),
-            path: path.into(),
-            prefix: DEFAULT_PREFIX.to_owned(),
-        }
-    }
-
-    /// The sub-folder that the prefix stands for; none for the default.
-    pub fn sub_folder(&self) -> Result<Option<&str>, OpenError> {
-        let prefix = self.prefix.as_str();
-        if prefix == DEFAULT_PREFIX {
-            return Ok(None);
-        }
-        let is_kind_folder = ObjectKind::ALL.into_iter().any(|kind| kind.folder() == prefix);
-        let is_one_component = !prefix.contains(['/', '\0']) && prefix != "." && prefix != "..";
-        if prefix.is_empty() || prefix.len() > PREFIX_LENGTH_MAX || is_kind_folder || !is_one_component {
-            return Err(OpenError::InvalidPrefix {
-                prefix: prefix.chars().take(PREFIX_LENGTH_MAX).collect(),
-            });
-        }
-        Ok(Some(prefix))
-    }
-}
+use crate::{address::StoreAddress, decorators, files::Files, schemes};
 
 /// Why an address is not one of a store.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +36,32 @@ pub enum OpenError {
         /// What is wrong, and the way out.
         message: String,
     },
+    /// Something that the scheme needs was not given.
+    #[error("a {scheme} destination needs {what}")]
+    Missing {
+        /// The scheme.
+        scheme: &'static str,
+        /// What is missing, and how it is given.
+        what: &'static str,
+    },
+    /// The network client could not be made.
+    #[error("failed to prepare the connections of a {scheme} destination: {message}")]
+    Client {
+        /// The scheme.
+        scheme: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// An option whose value the scheme cannot use. The value is left out: it may be a secret.
+    #[error("the option --{option} cannot be used with {scheme} as it is: {message}")]
+    InvalidOption {
+        /// The scheme.
+        scheme: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
 }
 
 /// The names of all schemes, for messages.
@@ -88,30 +70,88 @@ pub struct KnownSchemes;
 
 impl fmt::Display for KnownSchemes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, (scheme, _)) in SCHEMES.iter().enumerate() {
+        for (position, scheme) in SCHEMES.iter().enumerate() {
             if position > 0 {
                 formatter.write_str(", ")?;
             }
-            formatter.write_str(scheme)?;
+            formatter.write_str(scheme.name)?;
         }
         Ok(())
     }
 }
 
+/// Longest part of an unknown scheme that an error repeats.
+const SCHEME_CHARACTERS_MAX: usize = 80;
+
 type OpenScheme = fn(&StoreAddress) -> Result<Arc<dyn Store>, OpenError>;
+type OpenFiles = fn(&StoreAddress) -> Result<Arc<dyn Files>, OpenError>;
+
+/// One kind of target.
+struct Scheme {
+    /// The word before `://`.
+    name: &'static str,
+    open: OpenScheme,
+    open_files: OpenFiles,
+    /// Whether its stores keep the limits of the address themselves, byte by byte.
+    keeps_limits: bool,
+}
+
+/// A scheme whose `open` gives something that is both a store and a folder of files.
+macro_rules! scheme {
+    ($name:literal, $open:path, keeps_limits: $keeps_limits:literal) => {
+        Scheme {
+            name: $name,
+            open: |address| Ok($open(address)?),
+            open_files: |address| Ok($open(address)?),
+            keeps_limits: $keeps_limits,
+        }
+    };
+}
 
 /// One line per scheme.
-const SCHEMES: &[(&str, OpenScheme)] = &[("file", schemes::file::open)];
+const SCHEMES: &[Scheme] = &[
+    scheme!("file", schemes::file::open, keeps_limits: false),
+    scheme!("s3", schemes::s3::open, keeps_limits: true),
+    scheme!("azure", schemes::azure::open, keeps_limits: true),
+    scheme!("gcs", schemes::gcs::open, keeps_limits: true),
+    scheme!("webdav", schemes::webdav::open, keeps_limits: true),
+    scheme!("webdavs", schemes::webdav::open, keeps_limits: true),
+    scheme!("ssh", schemes::sftp::open, keeps_limits: true),
+    scheme!("sftp", schemes::sftp::open, keeps_limits: true),
+    scheme!("ftp", schemes::ftp::open, keeps_limits: false),
+    scheme!("ftps", schemes::ftp::open, keeps_limits: false),
+    scheme!("aftp", schemes::ftp::open, keeps_limits: false),
+];
 
-/// Makes the store of an address. Nothing is read or written at the target yet.
+/// The target of an address as a folder of files with any names.
+pub fn open_files(address: &StoreAddress) -> Result<Arc<dyn Files>, OpenError> {
+    (known(address)?.open_files)(address)
+}
+
+/// Makes the store of an address, bare. Nothing is read or written at the target yet.
 pub fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenError> {
-    match SCHEMES.iter().find(|(scheme, _)| *scheme == address.scheme) {
-        Some((_, open)) => open(address),
-        None => Err(OpenError::UnknownScheme {
-            scheme: address.scheme.chars().take(80).collect(),
-            known: KnownSchemes,
-        }),
-    }
+    (known(address)?.open)(address)
+}
+
+/// Makes the store of an address with retries, time-outs, limits and metrics around it.
+pub fn open_with_care(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(decorators::stack(open(address)?, address))
+}
+
+/// Whether the stores of a scheme keep the limits themselves.
+pub(crate) fn keeps_limits(name: &str) -> bool {
+    find(name).is_some_and(|scheme| scheme.keeps_limits)
+}
+
+fn known(address: &StoreAddress) -> Result<&'static Scheme, OpenError> {
+    find(&address.scheme).ok_or_else(|| OpenError::UnknownScheme {
+        scheme: address.scheme.chars().take(SCHEME_CHARACTERS_MAX).collect(),
+        known: KnownSchemes,
+    })
+}
+
+fn find(name: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|scheme| scheme.name == name)
 }
 
 #[cfg(test)]

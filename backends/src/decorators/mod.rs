@@ -3,17 +3,60 @@
 //! without orders is as good as the store itself: the contract suite runs against each of them.
 //!
 //! A decorator implements [`operation::Around`] once, for all kinds of calls, and gets its `Store` from
-//! `decorate_store!`.
+//! `decorate_store!`; [`retry`] alone makes a call more than once and implements `Store` itself.
+//!
+//! The order that programs use is that of [`stack`], from the caller to the target:
+//!
+//! 1. [`retry`]: waits outside of everything that counts or holds something.
+//! 2. [`concurrency`]: a request that waits for its next try holds no place.
+//! 3. [`throttle`]: waiting for our own limit is not the target's fault, so it is outside of the time-out.
+//! 4. [`metered`]: sees each request as it was sent, also those that timed out.
+//! 5. [`timeout`]: next to the store, so that each try has its own.
 
+use std::sync::Arc;
+
+use duplicati_engine::storage::Store;
+
+use crate::{address::StoreAddress, registry};
+
+pub mod concurrency;
 pub mod faults;
+pub mod metered;
 pub mod operation;
+pub mod read_only;
 pub mod recording;
+pub mod retry;
 pub mod slow;
+pub mod throttle;
+pub mod timeout;
 
+pub use concurrency::ConcurrencyStore;
 pub use faults::{Fault, FaultyStore, When};
+pub use metered::MeteredStore;
 pub use operation::{Operation, OperationKind};
+pub use read_only::ReadOnlyStore;
 pub use recording::{Record, RecordingStore};
+pub use retry::{RetryOptions, RetryStore};
 pub use slow::SlowStore;
+pub use throttle::ThrottleStore;
+pub use timeout::{TimeoutOptions, TimeoutStore};
+
+/// The store of an address with everything that programs want around it.
+pub fn stack(store: Arc<dyn Store>, address: &StoreAddress) -> Arc<dyn Store> {
+    let mut store = store;
+    // A call to a local file system cannot be given up: the thread would go on and the file with it.
+    if address.scheme != "file" {
+        store = Arc::new(TimeoutStore::new(store, TimeoutOptions::of(&address.options)));
+    }
+    store = Arc::new(MeteredStore::new(store, &address.scheme));
+    if !registry::keeps_limits(&address.scheme) {
+        store = Arc::new(ThrottleStore::new(store, Arc::clone(&address.limits)));
+    }
+    if address.scheme != "file" {
+        store = Arc::new(ConcurrencyStore::new(store));
+    }
+    Arc::new(RetryStore::new(store, RetryOptions::of(&address.options)))
+}
 
 /// Implements `Store` for a decorator by its `Around`.
 macro_rules! decorate_store {

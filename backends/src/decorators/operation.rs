@@ -89,13 +89,17 @@ impl Operation {
         Self::new(OperationKind::ListForeignRoot)
     }
 
-    /// An error of this operation.
-    pub(crate) fn error(&self, kind: StoreErrorKind, location: String, message: &str) -> StoreError {
-        let object = match (self.name, self.object_kind) {
+    /// What the call is about, for messages.
+    pub(crate) fn subject(&self) -> String {
+        match (self.name, self.object_kind) {
             (Some(name), _) => name.to_string(),
             (None, Some(kind)) if kind != ObjectKind::Config => kind.folder().to_owned(),
             _ => "(root)".to_owned(),
-        };
+        }
+    }
+
+    /// An error of this operation.
+    pub(crate) fn error(&self, kind: StoreErrorKind, location: String, message: &str) -> StoreError {
         StoreError {
             kind,
             operation: match self.kind {
@@ -105,9 +109,10 @@ impl Operation {
                 OperationKind::Delete => "delete",
                 OperationKind::Prepare => "prepare",
             },
-            object,
+            object: self.subject(),
             location,
             message: message.to_owned(),
+            retry_after: None,
             source: None,
         }
     }

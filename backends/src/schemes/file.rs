@@ -25,10 +25,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::registry::{OpenError, StoreAddress};
+use crate::{address::StoreAddress, registry::OpenError, schemes::names};
 
 mod errors;
-mod names;
+mod files;
 mod publish;
 mod walk;
 
@@ -38,7 +38,7 @@ use errors::Failure;
 const CONCURRENT_REQUESTS_MAX: usize = 16;
 
 /// Makes the store of a `file` address.
-pub fn open(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenError> {
+pub fn open(address: &StoreAddress) -> Result<Arc<LocalStore>, OpenError> {
     let sub_folder = address.sub_folder()?;
     let invalid = |message: String| OpenError::InvalidPath {
         scheme: "file",

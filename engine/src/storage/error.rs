@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Errors of a store: what kind, is a retry sensible, who should act.
 
+use std::time::Duration;
+
 use super::ObjectName;
 
 /// What went wrong, as far as callers branch on it.
@@ -38,6 +40,8 @@ pub struct StoreError {
     pub location: String,
     /// What happened and, where we know it, the way out.
     pub message: String,
+    /// How long the target asked to be left alone before the next try.
+    pub retry_after: Option<Duration>,
     /// The error below.
     #[source]
     pub source: Option<std::sync::Arc<dyn std::error::Error + Send + Sync>>,
@@ -58,6 +62,7 @@ impl StoreError {
             object: object.to_string(),
             location: location.into(),
             message: message.into(),
+            retry_after: None,
             source: None,
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use duplicati_actors::inventory::load_reading_index;
-use duplicati_backends::StoreAddress;
+use duplicati_backends::{decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
     format::config::ChunkingParameters,
     index::{ChunkIndex, local::LocalState},
@@ -23,6 +23,7 @@ use duplicati_programs_common::{
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
+    target,
 };
 use rustix::fs::{FlockOperation, flock};
 
@@ -83,17 +84,14 @@ impl Target {
                 ),
             ));
         }
-        let address = StoreAddress {
-            scheme: destination.scheme.clone(),
-            path: destination.path.clone(),
-            prefix: prefix(invocation)?,
-        };
-        let store = duplicati_backends::open(&address)?;
+        let effective = target::effective_options(&destination, &invocation.options, &invocation.begin)?;
+        let store = duplicati_backends::open_with_care(&target::address(&destination, &effective)?)?;
         Ok(Self { destination, store })
     }
 
     /// Opens the repository for a command that changes nothing.
-    pub async fn open_to_read(self, invocation: &Invocation) -> Outcome<Connection> {
+    pub async fn open_to_read(mut self, invocation: &Invocation) -> Outcome<Connection> {
+        self.store = Arc::new(ReadOnlyStore::new(self.store));
         let repository = self.open_repository(invocation).await?;
         let database = match invocation.options.path("dbpath") {
             _ if invocation.options.bool("no-local-db") => None,
@@ -141,9 +139,10 @@ impl Target {
                 _lock: None,
             });
         }
-        if options.bool("disable-autocreate-folder") {
-            self.store.prepare(false).await?;
-        }
+        self.store
+            .prepare(!options.bool("disable-autocreate-folder"))
+            .await?;
+        self.probe(invocation).await?;
         let repository = match Repository::create(Arc::clone(&self.store), create).await {
             Ok(repository) => Arc::new(repository),
             // Another first backup came before this one: it is what both were about to make.
@@ -155,6 +154,42 @@ impl Target {
             &format!("Made a new backup at {}", self.store.location()),
         );
         self.connect(invocation, repository)
+    }
+
+    /// Tries out a target behind a network before anything is entrusted to it.
+    async fn probe(&self, invocation: &Invocation) -> Outcome<()> {
+        if self.destination.scheme == "file" {
+            return Ok(());
+        }
+        let report = probe(&self.store).await?;
+        if !report.is_usable() {
+            let way_out = if report.claims_put_if_absent {
+                "; with --no-conditional-writes on every command one machine at a time can use it"
+            } else {
+                ""
+            };
+            return Err(failed(
+                ids::REMOTE_OPERATION_FAILED,
+                format!(
+                    "the target {} cannot hold a backup as it is: {}{way_out}",
+                    self.store.location(),
+                    report.shortcomings().join("; ")
+                ),
+            ));
+        }
+        if !report.claims_put_if_absent {
+            invocation.log.information(
+                "OneMachineAtATime",
+                "This kind of target cannot tell several writers apart: only one machine at a time may use this backup",
+            );
+        }
+        if !report.deletes {
+            invocation.log.information(
+                "NothingIsDeleted",
+                "These credentials cannot delete at the target: backups work, delete and compact do not",
+            );
+        }
+        Ok(())
     }
 
     async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
@@ -251,20 +286,6 @@ impl Connection {
             );
         }
     }
-}
-
-fn prefix(invocation: &Invocation) -> Outcome<String> {
-    let prefix = invocation
-        .options
-        .string("prefix")
-        .unwrap_or(duplicati_backends::registry::DEFAULT_PREFIX);
-    if prefix.contains('-') {
-        return Err(failed(
-            ids::PREFIX_CANNOT_CONTAIN_HYPHENS,
-            format!("the prefix {prefix:?} contains a hyphen; choose one without"),
-        ));
-    }
-    Ok(prefix.to_owned())
 }
 
 fn chunking(invocation: &Invocation) -> ChunkingParameters {

@@ -10,7 +10,7 @@ use duplicati_engine::{
     repository::RepositoryError,
     storage::{StoreError, StoreErrorKind},
 };
-use duplicati_programs_common::{UserError, error_id::ids};
+use duplicati_programs_common::{UserError, error_id::ids, target};
 
 /// The end of a command.
 #[derive(Debug)]
@@ -73,11 +73,7 @@ impl From<LocalError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let id = match &error {
-            OpenError::UnknownScheme { .. } => ids::BACKEND_NOT_SUPPORTED,
-            _ => ids::INVALID_DESTINATION,
-        };
-        failed(id, error.to_string())
+        Self::User(target::open_error(&error))
     }
 }
 
@@ -114,7 +110,9 @@ fn repository_id(error: &RepositoryError) -> &'static str {
 fn store_id(error: &StoreError) -> &'static str {
     match error.kind {
         StoreErrorKind::NoSpace => ids::NOT_ENOUGH_DESTINATION_SPACE,
-        StoreErrorKind::NotFound if error.operation == "prepare" => ids::EMPTY_REMOTE_LOCATION,
+        StoreErrorKind::NotFound if matches!(error.operation, "prepare" | "list") => {
+            ids::EMPTY_REMOTE_LOCATION
+        }
         _ => ids::REMOTE_OPERATION_FAILED,
     }
 }

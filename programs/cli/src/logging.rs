@@ -257,12 +257,26 @@ impl Log {
 
     /// Logs a line.
     pub fn write(&self, level: Level, id: &str, subject: &[u8], message: &str) {
+        self.write_for(level, level, id, subject, message);
+    }
+
+    /// Logs that a request is tried again. The terminal shows it like a warning, because whoever sits there wonders why nothing
+    /// happens; it counts as none, because nothing was lost.
+    fn retry(&self, message: &str) {
+        self.write_for(Level::Retry, Level::Warning, "RetryFollows", b"", message);
+    }
+
+    fn write_for(&self, level: Level, console_level: Level, id: &str, subject: &[u8], message: &str) {
         let is_suppressed = level == Level::Warning
             && self
                 .suppressed
                 .iter()
                 .any(|suppressed| suppressed.eq_ignore_ascii_case(id));
-        let level = if is_suppressed { Level::Information } else { level };
+        let (level, console_level) = if is_suppressed {
+            (Level::Information, Level::Information)
+        } else {
+            (level, console_level)
+        };
         let shown = display_path(subject).to_string();
         let text = if subject.is_empty() || message.contains(&shown) {
             message.to_owned()
@@ -281,7 +295,7 @@ impl Log {
         );
         self.keep(level, &line);
         self.collect(level, id, &line, &shown);
-        if self.console_choice.takes(level, &self.tag, id) {
+        if self.console_choice.takes(console_level, &self.tag, id) {
             self.show(level, id, subject, message, &line, &now);
         }
         if let Some((file, choice)) = &self.file
@@ -431,6 +445,9 @@ impl EventSink for Log {
     }
 }
 
+/// The target under which stores tell that they try again.
+const RETRY_TARGET: &str = "duplicati::retry";
+
 struct LibraryLayer(Arc<Log>);
 
 impl<S: Subscriber> Layer<S> for LibraryLayer {
@@ -445,6 +462,10 @@ impl<S: Subscriber> Layer<S> for LibraryLayer {
         };
         let mut text = FieldText::default();
         event.record(&mut text);
+        if metadata.target() == RETRY_TARGET {
+            self.0.retry(&text.0);
+            return;
+        }
         self.0.write(level, "Library", b"", &text.0);
     }
 }

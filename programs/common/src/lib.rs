@@ -3,7 +3,7 @@
 //! destinations, the data folder, exit codes and error ids.
 //!
 //! Reading order: [`value`] (formats), [`options`] (table, parser), [`commands`] (table), [`help`],
-//! [`destination`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`]; then what surrounds an operation: [`secrets`],
+//! [`destination`] and [`target`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`]; then what surrounds an operation: [`secrets`],
 //! [`scripts`], [`reports`].
 //!
 //! Nothing here runs a backup or prints; programs do.
@@ -21,7 +21,7 @@ pub mod options;
 pub mod reports;
 pub mod scripts;
 pub mod secrets;
-pub mod transfer;
+pub mod target;
 pub mod value;
 
 pub use environment::Environment;

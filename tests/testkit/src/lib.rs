@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod fidelity_tree;
+pub mod servers;
 pub mod tree_builder;
 pub mod tree_compare;
 pub mod tree_edits;

@@ -31,6 +31,7 @@ impl Failure {
             object: self.object.clone(),
             location: self.location.clone(),
             message: format!("{}: {}", self.path.display(), message.as_ref()),
+            retry_after: None,
             source: None,
         }
     }

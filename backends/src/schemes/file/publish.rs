@@ -10,7 +10,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::{errors::Failure, names};
+use super::errors::Failure;
+use crate::schemes::names;
 
 /// Writes `content` as a new file of `folder`.
 pub(super) fn put_file(

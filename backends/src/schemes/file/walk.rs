@@ -8,11 +8,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::{
-    Folder,
-    errors::Failure,
-    names::{self, Meaning},
-};
+use super::{Folder, errors::Failure};
+use crate::schemes::names::{self, Meaning};
 
 /// The folder that ext file systems keep in their root; a disk used as a target has it, and it is nobody's data.
 const LOST_AND_FOUND: &str = "lost+found";

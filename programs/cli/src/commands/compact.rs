@@ -71,6 +71,7 @@ pub fn compact_options(invocation: &Invocation) -> Outcome<CompactOptions> {
         thresholds: thresholds(options, pack_size),
         level: options.zstd_level(),
         dry_run: invocation.is_dry_run(),
+        exclusive: options.bool("exclusive"),
         host: host_name(options),
         program: program(),
         ..CompactOptions::new(pack_size)
@@ -106,7 +107,7 @@ fn summary(report: &CompactReport) -> String {
     }
     if !report.waiting_for.is_empty() {
         return format!(
-            "{} still running on other machines, so that what is not needed is deleted by a later run",
+            "{} still running on other machines, so that what is not needed is deleted by a later run; if none of them is, use --exclusive",
             text::count(report.waiting_for.len() as u64, "backup is", "backups are")
         );
     }

@@ -26,6 +26,7 @@ use crate::{
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let options = RepairOptions {
         dry_run: invocation.is_dry_run(),
+        exclusive: invocation.options.bool("exclusive"),
         host: host_name(&invocation.options),
         program: program(),
         full: invocation.options.bool("full-result"),

@@ -26,7 +26,7 @@ pub struct FilterRule {
 
 /// A checked value. `Debug` shows no secret, because `SecretString` shows none.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Boolean(bool),
     Integer(i64),
     Decimal(f64),
@@ -123,9 +123,9 @@ fn canonical_name(values: &'static [&'static str], text: &str) -> Option<&'stati
 /// table, or for another kind than the table says, is a mistake in this program and panics.
 #[derive(Debug, Clone)]
 pub struct Options {
-    pub(super) given: BTreeMap<String, Value>,
+    pub(crate) given: BTreeMap<String, Value>,
     pub(super) texts: GivenTexts,
-    defaults: BTreeMap<&'static str, Value>,
+    pub(crate) defaults: BTreeMap<&'static str, Value>,
     pub(super) filters: Vec<FilterRule>,
     pub(super) positional: Vec<OsString>,
     pub(super) warnings: Vec<String>,

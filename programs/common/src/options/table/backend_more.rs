@@ -143,6 +143,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "",
         "A shared access signature instead of the key.",
     ),
+    option(
+        "azure-endpoint",
+        Text,
+        "",
+        "The URL of the Azure Blob service, for other clouds and emulators.",
+    )
+    .own(),
     option("azure-access-tier", Text, "", "The tier of uploaded Azure blobs."),
     option(
         "azure-archive-classes",

@@ -17,6 +17,13 @@ const VERIFICATION: Kind = Kind::Enum {
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     option(
+        "exclusive",
+        Boolean,
+        "",
+        "Nobody else uses this backup now: unfinished backups of other machines count as over. Never give it while one may be running.",
+    )
+    .own(),
+    option(
         "no-backend-verification",
         Boolean,
         "",

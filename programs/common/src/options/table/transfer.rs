@@ -99,6 +99,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .ignored("connections are always reused"),
     option(
+        "no-conditional-writes",
+        Boolean,
+        "",
+        "For targets that do not honour a condition on writing: looks for a name before writing it. Only one machine at a time may then use the target.",
+    )
+    .own(),
+    option(
         "list-verify-uploads",
         Boolean,
         "",

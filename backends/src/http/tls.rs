@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Which certificates are trusted: those that the system trusts, unless the user named others.
+
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use crate::{options::StoreOptions, registry::OpenError};
+
+/// Bytes of a SHA-1 hash, the form in which Duplicati names certificates.
+const HASH_BYTES: usize = 20;
+
+/// A configuration of our own where the options ask for one; none leaves the system's trust (and `SSL_CERT_FILE`).
+pub fn own_config(scheme: &'static str, options: &StoreOptions) -> Result<Option<ClientConfig>, OpenError> {
+    let trust = if options.flag("accept-any-ssl-certificate") {
+        Trust::Any
+    } else {
+        match options.list("accept-specified-ssl-hash") {
+            [] => return Ok(None),
+            texts => Trust::Hashes(
+                texts
+                    .iter()
+                    .map(|text| parse_hash(scheme, text))
+                    .collect::<Result<_, _>>()?,
+            ),
+        }
+    };
+    let provider = Arc::new(default_provider());
+    let verifier = Chosen {
+        trust,
+        provider: Arc::clone(&provider),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| OpenError::Client {
+            scheme,
+            message: error.to_string(),
+        })?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Some(config))
+}
+
+fn parse_hash(scheme: &'static str, text: &str) -> Result<[u8; HASH_BYTES], OpenError> {
+    let invalid = || OpenError::InvalidOption {
+        scheme,
+        option: "accept-specified-ssl-hash",
+        message: "a hash is 40 hexadecimal digits, as 'openssl x509 -noout -fingerprint -sha1' prints them"
+            .to_owned(),
+    };
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|character| *character != ':')
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()
+        .ok_or_else(invalid)?;
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0))
+        .collect();
+    if digits.len() != 2 * HASH_BYTES {
+        return Err(invalid());
+    }
+    bytes.try_into().map_err(|_| invalid())
+}
+
+#[derive(Debug)]
+enum Trust {
+    Any,
+    Hashes(Vec<[u8; HASH_BYTES]>),
+}
+
+/// Trusts what the user named. That the server holds the key of the certificate is checked all the same.
+#[derive(Debug)]
+struct Chosen {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Chosen {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let is_trusted = match &self.trust {
+            Trust::Any => true,
+            Trust::Hashes(hashes) => hashes.contains(&sha1(end_entity)),
+        };
+        if is_trusted {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let shown: String = sha1(end_entity)
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        Err(rustls::Error::General(format!(
+            "the certificate with the hash {shown} is not among --accept-specified-ssl-hash"
+        )))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn sha1(certificate: &CertificateDer<'_>) -> [u8; HASH_BYTES] {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
+    let mut bytes = [0; HASH_BYTES];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::OptionValue;
+
+    fn with_hashes(hashes: &[&str]) -> Result<Option<ClientConfig>, OpenError> {
+        let hashes = hashes.iter().map(|hash| (*hash).to_owned()).collect();
+        own_config(
+            "s3",
+            &StoreOptions::default().with("accept-specified-ssl-hash", OptionValue::List(hashes)),
+        )
+    }
+
+    #[test]
+    fn hashes_are_read_with_and_without_colons() {
+        let plain = "0123456789abcdef0123456789ABCDEF01234567";
+        let colons = "01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67";
+        assert_eq!(
+            parse_hash("s3", plain).unwrap(),
+            parse_hash("s3", colons).unwrap()
+        );
+        assert!(with_hashes(&[plain, colons]).unwrap().is_some());
+        assert!(with_hashes(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_wrong_hash_is_refused_and_not_ignored() {
+        for hash in ["", "0123", "xyz", "0123456789abcdef0123456789ABCDEF0123456"] {
+            assert!(
+                matches!(with_hashes(&[hash]), Err(OpenError::InvalidOption { .. })),
+                "{hash}"
+            );
+        }
+    }
+}

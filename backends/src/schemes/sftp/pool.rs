@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The connections of one store: shared by all operations, opened as transfers ask for them, replaced when they break.
+//!
+//! Small requests of many operations share one connection well. Transfers are spread: a server takes only so much per
+//! connection ahead of its answers, and each connection is enciphered by one core at either end.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use super::{arguments::SftpArguments, connection, errors::Trouble, login::Credentials, session::Session};
+
+/// Connections at once. OpenSSH lets 2 MiB per connection be on their way, so that four fill a gigabit at 60 ms; many
+/// providers allow no more than ten per account.
+const CONNECTIONS_MAX: usize = 4;
+
+/// What an operation needs a connection for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// A few small requests.
+    Light,
+    /// Enough bytes to want a connection of its own.
+    Transfer,
+}
+
+pub(super) struct Pool {
+    arguments: Arc<SftpArguments>,
+    credentials: OnceLock<Arc<Credentials>>,
+    /// The offer of host keys that the server's key came with.
+    offer: Mutex<usize>,
+    state: Mutex<State>,
+    /// Held while connecting: servers drop those who knock too often at once.
+    connecting: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct State {
+    sessions: Vec<Arc<Session>>,
+    /// Lowered when the server refuses one more.
+    sessions_max: usize,
+}
+
+/// A connection in use by one operation.
+pub(super) struct Lease {
+    session: Arc<Session>,
+    load: Load,
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Lease {
+    fn new(session: Arc<Session>, load: Load) -> Self {
+        if load == Load::Transfer {
+            session.begin_transfer();
+        }
+        Self { session, load }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.load == Load::Transfer {
+            self.session.end_transfer();
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(arguments: Arc<SftpArguments>) -> Self {
+        Self {
+            arguments,
+            credentials: OnceLock::new(),
+            offer: Mutex::new(0),
+            state: Mutex::new(State {
+                sessions: Vec::new(),
+                sessions_max: CONNECTIONS_MAX,
+            }),
+            connecting: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change is whole in itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection for an operation.
+    pub(super) async fn lease(self: &Arc<Self>, load: Load) -> Result<Lease, Trouble> {
+        if let Some(lease) = self.lease_open(load) {
+            return Ok(lease);
+        }
+        let _turn = self.connecting.lock().await;
+        // Somebody else may have opened one meanwhile.
+        if let Some(lease) = self.lease_open(load) {
+            return Ok(lease);
+        }
+        let session = self.connect().await?;
+        Ok(Lease::new(session, load))
+    }
+
+    /// The least busy of the open connections; opens one more for the next when all are busy.
+    fn lease_open(self: &Arc<Self>, load: Load) -> Option<Lease> {
+        let (session, wants_more) = {
+            let mut state = self.lock();
+            state.sessions.retain(|session| !session.is_broken());
+            let session = Arc::clone(state.sessions.iter().min_by_key(|session| session.transfers())?);
+            let has_room = state.sessions.len() < state.sessions_max;
+            let wants_more = load == Load::Transfer && session.transfers() > 0 && has_room;
+            (session, wants_more)
+        };
+        if wants_more && let Ok(turn) = Arc::clone(&self.connecting).try_lock_owned() {
+            let pool = Arc::downgrade(self);
+            tokio::spawn(async move {
+                let _turn = turn;
+                if let Some(pool) = pool.upgrade()
+                    && let Err(trouble) = pool.connect().await
+                {
+                    // What is open has to do; once it is gone, the count starts again.
+                    let mut state = pool.lock();
+                    state.sessions_max = state.sessions.len().max(1);
+                    tracing::info!(
+                        ?trouble,
+                        connections = state.sessions_max,
+                        "the server takes no further connection"
+                    );
+                }
+            });
+        }
+        Some(Lease::new(session, load))
+    }
+
+    async fn connect(&self) -> Result<Arc<Session>, Trouble> {
+        let credentials = match self.credentials.get() {
+            Some(credentials) => Arc::clone(credentials),
+            None => {
+                let arguments = Arc::clone(&self.arguments);
+                // Opening a protected key takes a second of computing on purpose.
+                let loaded = tokio::task::spawn_blocking(move || Credentials::load(&arguments)).await;
+                let loaded =
+                    loaded.map_err(|error| Trouble::passing(format!("the login was cut off: {error}")))??;
+                Arc::clone(self.credentials.get_or_init(|| Arc::new(loaded)))
+            }
+        };
+        let session = Arc::new(connection::open(&self.arguments, &credentials, &self.offer).await?);
+        let mut state = self.lock();
+        if state.sessions.is_empty() {
+            state.sessions_max = CONNECTIONS_MAX;
+        }
+        state.sessions.push(Arc::clone(&session));
+        Ok(session)
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Real servers on loopback, one process each, with a folder of their own. They end with the value that holds them.
+//!
+//! A server that is not installed is a [`Missing`] with the way to get it; tests print that and go on. `tests/servers/prepare`
+//! installs what comes from package registries.
+
+use std::path::PathBuf;
+
+pub mod azure;
+pub mod ftp;
+mod process;
+pub mod proxy;
+pub mod s3;
+pub mod ssh;
+pub mod webdav;
+
+pub use process::{Missing, Server, free_port, program};
+
+/// Where `tests/servers/prepare` puts what is not a Debian package.
+pub fn installed() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/servers")
+        .components()
+        .collect()
+}
+
+/// The server, or a line that says that the test was skipped and why.
+pub fn or_skip<S>(what: &str, server: Result<S, Missing>) -> Option<S> {
+    match server {
+        Ok(server) => Some(server),
+        Err(missing) => {
+            println!("SKIPPED {what}: {missing}");
+            None
+        }
+    }
+}
