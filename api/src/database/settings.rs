@@ -26,6 +26,8 @@ const SALT_BYTES: usize = 16;
 const SALT: &str = "settings-encryption-salt";
 const CHECK: &str = "settings-encryption-check";
 const CHECK_TEXT: &str = "the key fits";
+/// Sealed like any other option, so that it can be read with all of them.
+const CHECK_FIELD: &str = "option:settings-encryption-check";
 
 impl Database {
     /// All settings, or all options for jobs.
@@ -121,13 +123,13 @@ impl Database {
         };
         let sealer = Sealer::new(text, salt.as_bytes())?;
         if let Some(check) = check {
-            if sealer.unseal(CHECK, &check)? != CHECK_TEXT {
+            if sealer.unseal(CHECK_FIELD, &check)? != CHECK_TEXT {
                 return Err(SealError::WrongKey.into());
             }
             self.sealer = Some(sealer);
             return Ok(false);
         }
-        let check = sealer.seal(CHECK, CHECK_TEXT)?;
+        let check = sealer.seal(CHECK_FIELD, CHECK_TEXT)?;
         let values = [(SALT.to_owned(), Some(salt)), (CHECK.to_owned(), Some(check))];
         self.set_options_of(SERVER, &values, &|_| false).await?;
         self.sealer = Some(sealer);

@@ -11,6 +11,8 @@ const THROTTLES: [(&str, &str); 2] = [
     ("max-upload-speed", "throttle-upload"),
     ("max-download-speed", "throttle-download"),
 ];
+/// What clients write into every job and what is so anyway; passed on, it would be a warning in every run.
+const ALWAYS_SO: [(&str, &str); 2] = [("encryption-module", "aes"), ("compression-module", "zip")];
 /// Options without a value that say something all the same.
 const EMPTY_MEANS_SOMETHING: [&str; 1] = ["encryption-module"];
 
@@ -79,6 +81,9 @@ fn push(state: &State, arguments: &mut Vec<OsString>, name: &str, value: &str) {
     let is_boolean = info.is_some_and(|info| info.kind == "Boolean");
     // Clients keep options that are not set as empty texts.
     if value.is_empty() && !is_boolean && !EMPTY_MEANS_SOMETHING.contains(&plain.as_str()) {
+        return;
+    }
+    if ALWAYS_SO.contains(&(plain.as_str(), value)) {
         return;
     }
     arguments.push(option(&plain, value));

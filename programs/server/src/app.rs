@@ -152,22 +152,22 @@ async fn serve(
         .await
         .map_err(|error| failed(format!("failed to start the scheduler: {error}")))?;
     tokio::spawn(server::prune_logs(app.clone(), keep_seconds));
+    // Before anybody is told that the server is there, so that asking it to end is always answered.
+    let mut signals =
+        stop::Signals::catch().map_err(|error| failed(format!("failed to catch signals: {error}")))?;
     announce(&app, &listener);
     stop::tell_ready();
     if options.is_on("ping-pong-keepalive") {
         stop::answer_pings();
     }
     let stopped = async {
-        if stop::asked().await.is_err() {
-            // Without signals the server ends with its process.
-            std::future::pending::<()>().await;
-        }
+        signals.asked().await;
         stop::tell_stopping();
         tracing::info!(
             id = "ServerStopping",
             "the server ends when the running job has put away what it has"
         );
-        stop::wind_down(&app).await;
+        stop::wind_down(&app, &mut signals).await;
     };
     server::serve(&app, listener, stopped)
         .await

@@ -7,7 +7,7 @@ use std::{
 };
 
 use duplicati_api::state::App;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long the running job may take to put away what it has.
 const GRACE: Duration = Duration::from_secs(20);
@@ -16,25 +16,38 @@ const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Share of the watchdog's time after which it is told that all is well.
 const WATCHDOG_PARTS: u32 = 2;
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn asked() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// SIGTERM and Ctrl-C, caught from the moment this is made.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    /// Waits for one of them.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Lets the running job end and keep what it uploaded. A second signal, or the end of the grace, cancels it.
-pub async fn wind_down(app: &App) {
+pub async fn wind_down(app: &App, signals: &mut Signals) {
     if let Some(scheduler) = app.scheduler.get() {
         scheduler.stop();
     }
     app.queue.close().await;
     tokio::select! {
         () = app.queue.idle() => return,
-        _ = asked() => {}
+        () = signals.asked() => {}
         () = tokio::time::sleep(GRACE) => {}
     }
     if let Some(job) = &app.queue.state().active {
