@@ -22,10 +22,13 @@ const SLEEP_SECONDS_MAX: u64 = 300;
 /// A future of the port.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Schedules with the backup that each belongs to, and the zone of their wall clock.
+pub type Schedules = (Vec<(String, Schedule)>, TimeZone);
+
 /// What the scheduler needs of the rest of the program.
 pub trait SchedulePort: Send + Sync + 'static {
-    /// All schedules with the backup that each belongs to, and the zone of their wall clock. An error is logged, and looked at again later.
-    fn schedules(&self) -> PortFuture<'_, Result<(Vec<(String, Schedule)>, TimeZone), String>>;
+    /// All schedules. An error is logged, and looked at again later.
+    fn schedules(&self) -> PortFuture<'_, Result<Schedules, String>>;
 
     /// Queues a run that is due, unless one of this backup runs or waits. `next` is to be stored when it has ended.
     fn start<'a>(&'a self, backup_id: &'a str, next: Timestamp) -> PortFuture<'a, ()>;
@@ -179,7 +182,7 @@ impl State {
                 None => tracing::warn!(backup = %backup_id, "the schedule has no time that can be reached"),
             }
         }
-        proposed.sort_by(|left, right| left.1.cmp(&right.1));
+        proposed.sort_by_key(|(_, next)| *next);
         let sleep = proposed
             .first()
             .and_then(|(_, next)| seconds_until(now, *next))
@@ -227,7 +230,7 @@ mod tests {
     }
 
     impl SchedulePort for FakePort {
-        fn schedules(&self) -> PortFuture<'_, Result<(Vec<(String, Schedule)>, TimeZone), String>> {
+        fn schedules(&self) -> PortFuture<'_, Result<Schedules, String>> {
             let schedules = self.schedules.lock().unwrap().clone();
             Box::pin(async move { Ok((schedules, TimeZone::UTC)) })
         }

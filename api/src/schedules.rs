@@ -3,10 +3,7 @@
 
 use std::sync::Weak;
 
-use duplicati_actors::{
-    schedule::Schedule,
-    scheduler::{PortFuture, SchedulePort},
-};
+use duplicati_actors::scheduler::{PortFuture, SchedulePort, Schedules as Listed};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
@@ -18,7 +15,7 @@ use crate::{
 pub struct Schedules(pub Weak<State>);
 
 impl SchedulePort for Schedules {
-    fn schedules(&self) -> PortFuture<'_, Result<(Vec<(String, Schedule)>, TimeZone), String>> {
+    fn schedules(&self) -> PortFuture<'_, Result<Listed, String>> {
         Box::pin(async move {
             let Some(state) = self.0.upgrade() else {
                 return Ok((Vec::new(), TimeZone::UTC));
