@@ -19,15 +19,21 @@ pub const PASSWORD: &str = "easy1234";
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A PostgreSQL server on which each world gets a database of its own; without it the server database is SQLite.
+const POSTGRES: &str = "DUPLICATI_TEST_POSTGRES_URL";
+
 /// A home, sources, destinations.
 pub struct World {
     pub folder: tempfile::TempDir,
+    /// The server database, when it is not the file in the data folder.
+    pub database_url: Option<String>,
 }
 
 impl World {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = Self { folder };
+        let database_url = std::env::var(POSTGRES).ok().map(|url| new_database(&url));
+        let world = Self { folder, database_url };
         std::fs::create_dir_all(world.path("source/sub")).unwrap();
         std::fs::write(world.path("source/a.txt"), "hello\n").unwrap();
         std::fs::write(world.path("source/sub/b.bin"), vec![7_u8; 300_000]).unwrap();
@@ -49,6 +55,11 @@ impl World {
             .env_clear()
             .env("HOME", self.path("home"))
             .env("PATH", "/usr/bin:/bin")
+            .envs(
+                self.database_url
+                    .iter()
+                    .map(|url| ("DUPLICATI__SERVER_DATABASE_URL", url)),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -65,6 +76,18 @@ impl World {
         all.extend_from_slice(arguments);
         Server::start(self.command(&all))
     }
+}
+
+/// Makes a database beside that of a URL, and gives its URL.
+fn new_database(url: &str) -> String {
+    let name = format!("duplicati_{:016x}", rand::random::<u64>());
+    let made = Command::new("psql")
+        .args([url, "-qc", &format!("CREATE DATABASE {name}")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
 }
 
 /// A running server.
