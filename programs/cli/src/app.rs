@@ -82,6 +82,7 @@ pub fn run() -> ExitCode {
             control: RunControl::new(),
             scripts,
             result: Mutex::default(),
+            watched: None,
         },
         Err(error) => {
             print_error(&error);
@@ -110,7 +111,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The command with what the user wants to happen before and after it.
-fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
+pub(crate) fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
     let spec = invocation.spec;
     // Commands without a destination are questions to this program itself.
     if !spec.takes_destination {
@@ -157,7 +158,12 @@ fn dispatch(spec: &'static CommandSpec, invocation: &Invocation) -> Outcome<Exit
                         format!("failed to start the threads of the program: {error}"),
                     )
                 })?;
-            let outcome = runtime.block_on(signals::guard(invocation, command(invocation)));
+            let outcome = if invocation.watched.is_some() {
+                // Signals belong to the program that this command is a part of.
+                runtime.block_on(command(invocation))
+            } else {
+                runtime.block_on(signals::guard(invocation, command(invocation)))
+            };
             // A thread that still waits for a slow target must not keep the program from ending.
             runtime.shutdown_background();
             outcome

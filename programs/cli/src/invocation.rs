@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use duplicati_actors::{control::RunControl, events::Monitor};
+use duplicati_actors::{
+    control::RunControl,
+    events::{Monitor, Progress},
+};
 use duplicati_engine::{
     clock::{Clock, SystemClock},
     source::filter::{FilterEnvironment, RuleKind, SourceFilter, VariableStyle},
@@ -47,6 +50,8 @@ pub struct Invocation {
     pub scripts: ScriptSettings,
     /// What the operation did, once it is known.
     pub result: Mutex<Option<Map<String, Value>>>,
+    /// Counters that another part of this process watches.
+    pub watched: Option<Arc<Progress>>,
 }
 
 /// The present time in the user's time zone.
@@ -116,7 +121,11 @@ impl Invocation {
 
     /// A monitor for one run whose events go to the log.
     pub fn monitor(&self) -> Monitor {
-        Monitor::new(Arc::<Log>::clone(&self.log))
+        let mut monitor = Monitor::new(Arc::<Log>::clone(&self.log));
+        if let Some(watched) = &self.watched {
+            monitor.progress = Arc::clone(watched);
+        }
+        monitor
     }
 
     /// Whether nothing may be changed.

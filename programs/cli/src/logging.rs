@@ -62,7 +62,8 @@ impl Level {
         (Self::Error, "Error"),
     ];
 
-    fn name(self) -> &'static str {
+    /// The name that users write and read.
+    pub fn name(self) -> &'static str {
         Self::ALL
             .iter()
             .find(|(level, _)| *level == self)
@@ -191,6 +192,17 @@ pub struct Listener {
     pub is_elsewhere: bool,
 }
 
+/// A line on its way to another part of this process.
+pub struct HeardLine<'a> {
+    pub level: Level,
+    pub tag: &'a str,
+    pub id: &'a str,
+    pub text: &'a str,
+}
+
+/// Who hears every line, whatever its level. Called from many threads; must not block for long.
+pub type LineListener = Box<dyn Fn(HeardLine<'_>) + Send + Sync>;
+
 /// The log of one program.
 pub struct Log {
     collections: Vec<Collection>,
@@ -204,6 +216,7 @@ pub struct Log {
     warnings: AtomicU64,
     errors: AtomicU64,
     kept: Mutex<KeptLines>,
+    listener: Option<LineListener>,
 }
 
 impl Log {
@@ -252,7 +265,15 @@ impl Log {
             warnings: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             kept: Mutex::default(),
+            listener: None,
         })
+    }
+
+    /// Lets another part of this process hear every line.
+    #[must_use]
+    pub fn heard_by(mut self, listener: LineListener) -> Self {
+        self.listener = Some(listener);
+        self
     }
 
     /// Logs a line.
@@ -283,6 +304,14 @@ impl Log {
         } else {
             format!("{shown}: {message}")
         };
+        if let Some(listener) = &self.listener {
+            listener(HeardLine {
+                level,
+                tag: &self.tag,
+                id,
+                text: &text,
+            });
+        }
         let now = zoned_now(self.clock.as_ref());
         let line = format!(
             "{} - [{}-{}-{id}]: {text}",

@@ -1,31 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-cli`: one command, carried out here and now, without a server.
-//!
-//! Reading order: [`app`] (arguments → command → exit code), [`invocation`] (what every command gets), [`connection`] and [`passphrase`]
-//! (the way to a repository), [`commands`] (one file each), [`scripts`] and [`reports`] (what happens around a command), [`output`] and
-//! [`logging`] (everything that is printed).
-//!
-//! What is absent: option names, value formats and help live in `programs/common`; the work itself in `engine` and `actors`.
-
-mod app;
-mod commands;
-mod connection;
-mod failure;
-mod holdings;
-mod invocation;
-mod logging;
-mod machine;
-mod os_snapshot;
-mod output;
-mod passphrase;
-mod reports;
-mod results;
-mod retention;
-mod scripts;
-mod signals;
-mod unsupported;
-mod versions;
+//! `duplicati-cli`: the program around the commands of the library beside it.
 
 fn main() -> std::process::ExitCode {
-    app::run().into()
+    duplicati_cli::app::run().into()
 }

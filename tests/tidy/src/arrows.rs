@@ -47,6 +47,8 @@ const PARTS: [Part; 6] = [
             "duplicati-actors",
             "duplicati-api",
             "duplicati-programs-common",
+            // The server carries jobs out with the commands of the command line.
+            "duplicati-cli",
         ],
         never: &[],
     },

@@ -22,7 +22,7 @@ const CACHE_FILES: &[&str] = &[
 ];
 
 /// Returns the patterns of a group; `None` for an unknown name.
-pub(super) fn group_patterns(name: &str, environment: &FilterEnvironment) -> Option<Vec<String>> {
+pub fn group_patterns(name: &str, environment: &FilterEnvironment) -> Option<Vec<String>> {
     let owned = |patterns: &[&str]| {
         patterns
             .iter()

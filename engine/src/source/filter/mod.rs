@@ -12,6 +12,7 @@ mod serialized;
 use std::collections::HashMap;
 
 pub use expression::{FilterError, FilterExpression, VariableStyle};
+pub use group::group_patterns;
 pub use serialized::{parse_serialized, serialize};
 
 /// What rules may depend on from outside; handed in, so that the same rules decide the same everywhere.

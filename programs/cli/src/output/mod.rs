@@ -7,7 +7,7 @@ pub mod text;
 
 use std::{
     fmt::Display,
-    io::{self, BufWriter, IsTerminal, Stdout, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,12 +15,16 @@ use duplicati_programs_common::Options;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+type Output = BufWriter<Box<dyn Write + Send>>;
+
 /// The output of one program.
 pub struct Console {
     is_json: bool,
     is_quiet: bool,
     errors_to_terminal: bool,
-    output: Mutex<BufWriter<Stdout>>,
+    /// Whether another program of this process reads the output; it watches counters itself and wants no lines about them.
+    is_embedded: bool,
+    output: Mutex<Output>,
     bar: Mutex<Option<ProgressBar>>,
 }
 
@@ -31,9 +35,27 @@ impl Console {
             is_json: options.bool("json"),
             is_quiet: options.bool("quiet-console"),
             errors_to_terminal: io::stderr().is_terminal(),
-            output: Mutex::new(BufWriter::new(io::stdout())),
+            is_embedded: false,
+            output: Mutex::new(BufWriter::new(Box::new(io::stdout()))),
             bar: Mutex::new(None),
         }
+    }
+
+    /// A console that hands its lines to another part of this process.
+    pub fn embedded(is_json: bool, output: Box<dyn Write + Send>) -> Self {
+        Self {
+            is_json,
+            is_quiet: false,
+            errors_to_terminal: false,
+            is_embedded: true,
+            output: Mutex::new(BufWriter::new(output)),
+            bar: Mutex::new(None),
+        }
+    }
+
+    /// Whether progress is shown here at all.
+    pub fn shows_progress(&self) -> bool {
+        !self.is_quiet && !self.is_embedded
     }
 
     /// Whether output is JSON.
@@ -87,6 +109,9 @@ impl Console {
 
     /// Prints a line to standard error.
     pub fn error_line(&self, text: impl Display) {
+        if self.is_embedded {
+            return;
+        }
         let print = || {
             let _seen_or_not = writeln!(io::stderr().lock(), "{text}");
         };
@@ -101,7 +126,7 @@ impl Console {
         self.lock_output().flush()
     }
 
-    fn undisturbed(&self, write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>) -> io::Result<()> {
+    fn undisturbed(&self, write: impl FnOnce(&mut Output) -> io::Result<()>) -> io::Result<()> {
         let bar = self.lock_bar();
         match &*bar {
             Some(bar) => bar.suspend(|| {
@@ -113,7 +138,7 @@ impl Console {
         }
     }
 
-    fn lock_output(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
+    fn lock_output(&self) -> MutexGuard<'_, Output> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

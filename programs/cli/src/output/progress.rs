@@ -43,7 +43,7 @@ impl ProgressDisplay {
             thread: None,
             console: Arc::clone(console),
         };
-        if console.is_quiet() {
+        if !console.shows_progress() {
             return display;
         }
         let (stop, stopped) = mpsc::channel();

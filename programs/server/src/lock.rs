@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One server per data folder. The kernel frees the lock when a server ends, however it ends.
+
+use std::{
+    fs::{DirBuilder, File},
+    io::{Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use duplicati_programs_common::{ExitCode, UserError, error_id::ids};
+use rustix::fs::{FlockOperation, flock};
+
+/// The lock, held while it lives.
+pub struct InstanceLock {
+    _file: File,
+}
+
+impl InstanceLock {
+    /// Takes the lock, or tells that another server has it.
+    pub fn take(data_folder: &Path) -> Result<Self, UserError> {
+        let folder = data_folder.join("control_dir_v2");
+        let path = folder.join("lock_v2");
+        let unusable = |error: &dyn std::fmt::Display| {
+            UserError::failed(
+                ids::DATA_FOLDER_UNUSABLE,
+                format!("failed to lock {}: {error}", path.display()),
+            )
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| unusable(&error))?;
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| unusable(&error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let holder = std::fs::read_to_string(&path).unwrap_or_default();
+                return Err(UserError {
+                    id: ids::DATA_FOLDER_UNUSABLE,
+                    message: format!(
+                        "another instance is running with the data folder {} (process {}); stop it, or choose another folder with --server-datafolder",
+                        data_folder.display(),
+                        holder.trim()
+                    ),
+                    exit_code: ExitCode::InvalidCommandLine,
+                });
+            }
+            Err(error) => return Err(unusable(&error)),
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(|error| unusable(&error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_is_refused_until_the_first_has_ended() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = InstanceLock::take(folder.path());
+        assert!(first.is_ok());
+        let second = InstanceLock::take(folder.path()).err();
+        assert_eq!(
+            second.map(|error| error.exit_code),
+            Some(ExitCode::InvalidCommandLine)
+        );
+        drop(first);
+        assert!(InstanceLock::take(folder.path()).is_ok());
+    }
+}
