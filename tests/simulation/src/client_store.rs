@@ -55,7 +55,6 @@ impl ClientStore {
             location: "simulation".to_owned(),
             message: message.to_owned(),
             source: None,
-            retry_after: None,
         }
     }
 

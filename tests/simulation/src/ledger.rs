@@ -101,10 +101,6 @@ impl Ledger {
 
     /// Notes a snapshot that came to stand under this name, if it is one: reads it in full and compares it with the source of the machine.
     pub async fn appeared(&mut self, id: SnapshotId) -> Result<(), Violation> {
-        if !self.names(ObjectKind::Snapshot).contains(&id.into()) {
-            // A planted mistake lost it; what that leads to is what has to be found.
-            return Ok(());
-        }
         let manifest = match self.repository.get_snapshot(id).await {
             Ok(SnapshotObject::Manifest(manifest)) => manifest,
             Ok(SnapshotObject::Fence(_)) => return Ok(()),

@@ -117,8 +117,8 @@ impl Machine {
         for _ in 0..operations {
             let choice = self.random.random_range(0..100);
             let role = match choice {
-                0..45 => Role::Backup,
-                45..74 => Role::Compact,
+                0..50 => Role::Backup,
+                50..75 => Role::Compact,
                 _ => Role::Other,
             };
             self.begin(role);
@@ -128,10 +128,10 @@ impl Machine {
             };
             let repository = Arc::new(repository);
             match choice {
-                0..45 => self.back_up(repository).await?,
-                45..74 => self.compact(repository).await?,
-                74..90 => self.delete(repository).await,
-                90..95 => self.repair(repository).await?,
+                0..50 => self.back_up(repository).await?,
+                50..75 => self.compact(repository).await?,
+                75..88 => self.delete(repository).await,
+                88..94 => self.repair(repository).await?,
                 _ => self.restore(repository).await?,
             }
         }
@@ -203,8 +203,6 @@ impl Machine {
                 small_count_max: 3,
             },
             host: format!("machine-{}", self.peer),
-            // Some collectors are impatient: age decides only when a session is fenced (S-4), so any will do.
-            session_age_seconds_max: [20, 24 * 3600][usize::from(self.random.random_bool(0.4))],
             ..CompactOptions::new(PACK_SIZE_BYTES)
         };
         self.world.count(|counts| counts.compactions += 1);

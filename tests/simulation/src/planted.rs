@@ -6,12 +6,8 @@
 pub enum Planted {
     /// The target replaces an object that exists, and says that all is well.
     PutReplaces,
-    /// Fences of collectors never reach the target, although it says so.
-    LostFences,
     /// Collectors do not see sessions.
     BlindToSessions,
-    /// Backups do not see plans.
-    BlindToPlans,
     /// Sessions of backups never reach the target, although it says so.
     LostSessions,
     /// Collectors that list snapshots again get the first answer once more.
@@ -24,11 +20,9 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 8] = [
+    pub const ALL: [Planted; 6] = [
         Planted::PutReplaces,
-        Planted::LostFences,
         Planted::BlindToSessions,
-        Planted::BlindToPlans,
         Planted::LostSessions,
         Planted::StaleSnapshots,
         Planted::LostPack,

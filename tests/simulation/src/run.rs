@@ -45,7 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             machines: 3,
-            operations: 6,
+            operations: 4,
             planted: None,
         }
     }
@@ -177,7 +177,7 @@ impl Loop {
             for steps in &mut self.asleep {
                 *steps = steps.saturating_sub(1);
             }
-            if self.random.random_range(0..60) == 0 {
+            if self.random.random_range(0..100) == 0 {
                 self.log.push(format!("{step}: a day passes"));
                 self.world.clock.advance(Duration::from_secs(25 * 3600));
             }

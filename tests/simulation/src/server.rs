@@ -175,9 +175,6 @@ impl State {
             Call::Put(name, content) => {
                 let own = peer.and_then(|peer| self.peers[peer].session) == Some(name.id());
                 let is_lost = match planted {
-                    Some(Planted::LostFences) => {
-                        role == Role::Compact && name.kind() == ObjectKind::Snapshot && !own
-                    }
                     Some(Planted::LostSessions) => role == Role::Backup && name.kind() == ObjectKind::Session,
                     Some(Planted::LostPack) => {
                         name.kind() == ObjectKind::Pack && self.count.is_multiple_of(41)
@@ -222,7 +219,6 @@ impl State {
             Call::List(kind) => {
                 let is_blind = match planted {
                     Some(Planted::BlindToSessions) => role == Role::Compact && *kind == ObjectKind::Session,
-                    Some(Planted::BlindToPlans) => role == Role::Backup && *kind == ObjectKind::Plan,
                     _ => false,
                 };
                 if is_blind {
