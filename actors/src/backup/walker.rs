@@ -417,7 +417,12 @@ impl Walker {
         }
         let opened = if way.is_some() {
             let place = self.options.relocated(&self.path).unwrap_or(&self.path);
-            SourceDirectory::open(Path::new(std::ffi::OsStr::from_bytes(place)))
+            let place = Path::new(std::ffi::OsStr::from_bytes(place));
+            if on_the_way {
+                SourceDirectory::open_way(place)
+            } else {
+                SourceDirectory::open(place)
+            }
         } else {
             above.open_child(&name)
         };

@@ -38,14 +38,30 @@ pub struct DirectoryIdentity {
 impl SourceDirectory {
     /// Opens the root of a source. Links in the path are followed, the last one too: the user named it.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        Self::open_path(path, open_directory_at)
+    }
+
+    /// Opens a folder above a source, to which it is enough to be let through: others' home folders cannot be listed.
+    pub fn open_way(path: &Path) -> Result<Self, SourceError> {
+        Self::open_path(path, open_or_pass)
+    }
+
+    fn open_path(
+        path: &Path,
+        open_last: impl Fn(BorrowedFd<'_>, &[u8], OFlags) -> Result<OwnedFd, Errno>,
+    ) -> Result<Self, SourceError> {
         let bytes = path.as_os_str().as_bytes();
         let mut rest = bytes;
         let mut reached: Option<OwnedFd> = None;
         loop {
             let (part, after) = split_path(rest);
             let base = reached.as_ref().map_or(CWD, |descriptor| descriptor.as_fd());
-            let descriptor = open_directory_at(base, part, OFlags::empty())
-                .map_err(|errno| SourceError::from_errno(bytes, errno))?;
+            let opened = if after.is_empty() {
+                open_last(base, part, OFlags::empty())
+            } else {
+                open_or_pass(base, part, OFlags::empty())
+            };
+            let descriptor = opened.map_err(|errno| SourceError::from_errno(bytes, errno))?;
             if after.is_empty() {
                 return Ok(Self { descriptor });
             }
@@ -66,7 +82,7 @@ impl SourceDirectory {
     /// With this a walker needs no descriptor for each level: it may close the folders above the one it reads, and
     /// come back to them. When the folder was moved meanwhile, the answer is [`SourceErrorKind::Vanished`].
     pub fn open_parent(&self, expected: DirectoryIdentity) -> Result<Self, SourceError> {
-        let parent = open_directory_at(self.descriptor.as_fd(), b"..", OFlags::empty())
+        let parent = open_or_pass(self.descriptor.as_fd(), b"..", OFlags::empty())
             .map(|descriptor| Self { descriptor })
             .map_err(|errno| SourceError::from_errno(b"..", errno))?;
         if parent.identity()? == expected {
@@ -186,6 +202,17 @@ pub(super) fn open_quietly(base: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> 
 
 fn open_directory_at(base: BorrowedFd<'_>, name: &[u8], more: OFlags) -> Result<OwnedFd, Errno> {
     open_quietly(base, name, DIRECTORY_FLAGS | more)
+}
+
+/// Opens a folder, or where it cannot be listed, a descriptor that only leads to what is in it.
+fn open_or_pass(base: BorrowedFd<'_>, name: &[u8], more: OFlags) -> Result<OwnedFd, Errno> {
+    match open_directory_at(base, name, more) {
+        Err(Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
+            openat(base, name, flags, Mode::empty())
+        }
+        outcome => outcome,
+    }
 }
 
 /// Cuts off as many leading components as the kernel takes in one call.

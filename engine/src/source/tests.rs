@@ -56,6 +56,41 @@ fn names_of_any_bytes_are_listed_in_byte_order() {
 }
 
 #[test]
+fn a_folder_that_can_only_be_passed_leads_to_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let above = folder.path().join("above");
+    fs::create_dir(&above).unwrap();
+    fs::write(above.join("file"), b"content").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o311)).unwrap();
+    // Root may list everything, so the test has to be somebody else; rights belong to a thread.
+    std::thread::spawn({
+        let above = above.clone();
+        move || {
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(65_534);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            let refused = SourceDirectory::open(&above).unwrap_err();
+            assert_eq!(refused.kind, SourceErrorKind::Unreadable);
+            let directory = SourceDirectory::open_way(&above).unwrap();
+            assert_eq!(directory.stat(b"file").unwrap().size, 7);
+            assert_eq!(directory.stat_self().unwrap().kind, EntryKind::Directory);
+            let xattrs = directory.read_own_xattrs(&mut XattrBuffer::default()).unwrap();
+            assert!(xattrs.attributes.is_empty());
+            let identity = directory.identity().unwrap();
+            assert!(
+                directory.open_parent(identity).is_err(),
+                "the parent is another folder"
+            );
+        }
+    })
+    .join()
+    .unwrap();
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn every_type_of_entry_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(below(&folder, b"file"), b"x").unwrap();

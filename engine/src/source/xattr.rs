@@ -61,7 +61,13 @@ impl SourceDirectory {
 
     /// Reads the attributes of this folder itself.
     pub fn read_own_xattrs(&self, buffer: &mut XattrBuffer) -> Result<XattrSet, SourceError> {
-        read_open_xattrs(self, buffer)
+        match read_open_xattrs(self, buffer) {
+            // A folder that was opened only to pass it cannot be asked by descriptor.
+            Err(error) if error.source.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+                self.read_xattrs(b"", buffer)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Lists only the names of the attributes of an entry and tells whether one of `wanted` is among them.
