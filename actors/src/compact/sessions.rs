@@ -218,7 +218,7 @@ fn is_old(session: &Session, options: &CompactOptions, clock: &dyn Clock) -> boo
     })
 }
 
-/// Ends sessions of this local database that an earlier run left behind: a fence under the name, then the session object goes. Returns how many were ended.
+/// Ends sessions of this local database that an earlier run left behind: a fence under the name, then the session object goes. Returns how many are over now.
 ///
 /// # Errors
 /// When the target fails.
@@ -236,10 +236,12 @@ pub async fn end_stale(
         if Some(id) == own || !session.is_ok_and(|session| session.machine == machine) {
             continue;
         }
-        // Taken is as good: then it ended by its manifest or by another's fence.
         put_fence(repository, id, PlanId([0; 16])).await?;
-        repository.store.delete(&session_name(id)).await?;
-        count += 1;
+        // A manifest under the name has ended it as well, but is no fence (P-11).
+        if let Ok(SnapshotObject::Fence(_)) = repository.get_snapshot(id).await {
+            repository.store.delete(&session_name(id)).await?;
+            count += 1;
+        }
     }
     Ok(count)
 }
