@@ -213,7 +213,7 @@ impl Auth {
         let mut family = database.family(&family).await?.ok_or_else(refused)?;
         let behind = family.counter - counter;
         let is_late = now - family.last_updated > DRIFT_SECONDS;
-        if behind < 0 || behind > DRIFT_STEPS || (behind > 0 && is_late) {
+        if !(0..=DRIFT_STEPS).contains(&behind) || (behind > 0 && is_late) {
             database.delete_family(&family.id).await?;
             return Err(refused());
         }

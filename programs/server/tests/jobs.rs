@@ -107,7 +107,8 @@ async fn jobs_that_make_no_sense_are_refused_with_a_reason() {
             .0,
         409
     );
-    let cases: [(fn(&mut Value), &str); 9] = [
+    type Spoil = fn(&mut Value);
+    let cases: [(Spoil, &str); 9] = [
         (|body| body["Backup"]["Name"] = " ".into(), "Missing a name"),
         (|body| body["Backup"]["TargetURL"] = "".into(), "Missing a target"),
         (

@@ -55,6 +55,7 @@ impl ClientStore {
             location: "simulation".to_owned(),
             message: message.to_owned(),
             source: None,
+            retry_after: None,
         }
     }
 

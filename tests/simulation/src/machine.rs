@@ -155,10 +155,8 @@ impl Machine {
                     std::fs::write(self.source().join(&name), &bytes).unwrap();
                     tree.insert(name, bytes);
                 }
-                4 => {
-                    if tree.remove(&name).is_some() {
-                        std::fs::remove_file(self.source().join(&name)).unwrap();
-                    }
+                4 if tree.remove(&name).is_some() => {
+                    std::fs::remove_file(self.source().join(&name)).unwrap();
                 }
                 _ => {}
             }
@@ -299,7 +297,7 @@ impl Machine {
             return Ok(());
         }
         for (name, bytes) in tree {
-            if !find(target.path(), &name).is_some_and(|found| found == bytes) {
+            if find(target.path(), &name).is_none_or(|found| found != bytes) {
                 return Err(format!(
                     "a restore of {chosen} said that all is well, and {name} is not"
                 ));

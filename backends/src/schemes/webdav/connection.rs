@@ -219,6 +219,10 @@ impl Connection {
     }
 
     /// Sends a request, signed; once more when the server asks for another kind of signature.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "stores are trait objects, so this must say that it may go to another thread"
+    )]
     fn send<'a>(
         &'a self,
         operation: &'static str,

@@ -31,7 +31,6 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         program: program(),
         full: invocation.options.bool("full-result"),
         read_everything: invocation.options.string("full-remote-verification") == Some("True"),
-        ..RepairOptions::default()
     };
     let connection = Target::of(invocation)?.open_to_write(invocation).await?;
     let monitor = invocation.monitor();
