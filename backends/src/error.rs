@@ -4,6 +4,8 @@
 use duplicati_engine::storage::StoreErrorKind;
 use opendal::{Error, ErrorKind};
 
+use crate::decorators::retry::UNREACHABLE;
+
 /// Longest part of a target's own message that is repeated, characters.
 const MESSAGE_CHARACTERS_MAX: usize = 300;
 
@@ -54,6 +56,14 @@ pub fn untrusted(text: &str) -> String {
         "the certificate of the target is not trusted ({text}); for a certificate of your own set SSL_CERT_FILE to its issuer, \
          or name its hash with --accept-specified-ssl-hash"
     )
+}
+
+/// What to say when no connection came about, by the innermost error.
+pub fn unreachable(text: &str) -> String {
+    if text.contains("InvalidContentType") {
+        return format!("the target {UNREACHABLE}: it does not speak TLS at this port; leave out --use-ssl");
+    }
+    format!("the target {UNREACHABLE}: {text}")
 }
 
 /// Codes of S3 and Azure that need other words than their kind.

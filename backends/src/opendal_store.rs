@@ -36,6 +36,9 @@ pub struct Service {
     pub verifies_size: bool,
     /// Whether conditions on writing are used where the service has them.
     pub writes_conditionally: bool,
+    /// The repository's folder below the operator's root, empty or with a slash at its end. For services that make the root of an
+    /// operator on their own, so that a target that is gone would look like an empty one.
+    pub base: String,
     /// Whether the root is a folder that can be missing; at others it is the bucket, which we do not make.
     pub has_folders: bool,
 }
@@ -78,6 +81,10 @@ impl OpendalStore {
         }
     }
 
+    fn path(&self, name: &ObjectName) -> String {
+        format!("{}{name}", self.service.base)
+    }
+
     /// Runs a request and translates how it ends.
     async fn request<T>(
         &self,
@@ -96,7 +103,7 @@ impl OpendalStore {
 
     /// Size of an object; none when it is absent.
     async fn size(&self, operation: &'static str, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        let path = name.to_string();
+        let path = self.path(name);
         match self.request(operation, name, self.operator.stat(&path)).await {
             Ok(metadata) => Ok(Some(metadata.content_length())),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
@@ -121,7 +128,7 @@ impl OpendalStore {
             if_not_exists: self.put_if_absent,
             ..WriteOptions::default()
         };
-        let path = name.to_string();
+        let path = self.path(name);
         let write = self.operator.write_options(&path, Buffer::from(content), options);
         let _metadata: Metadata = self.request("put", name, write).await?;
         if self.service.verifies_size {
@@ -138,7 +145,7 @@ impl OpendalStore {
     }
 
     async fn get_object(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes, StoreError> {
-        let path = name.to_string();
+        let path = self.path(name);
         let Some(range) = range else {
             return Ok(self
                 .request("get", name, self.operator.read(&path))
@@ -201,7 +208,7 @@ impl OpendalStore {
     }
 
     async fn delete_object(&self, name: &ObjectName) -> Result<(), StoreError> {
-        let path = name.to_string();
+        let path = self.path(name);
         match self.request("delete", name, self.operator.delete(&path)).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
             other => other,
@@ -220,13 +227,19 @@ impl OpendalStore {
             ..ListOptions::default()
         };
         let listing = async {
-            let lister = match self.operator.lister_options(folder, options).await {
+            let path = format!("{}{folder}", self.service.base);
+            let lister = match self.operator.lister_options(&path, options).await {
                 Ok(lister) => lister,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
             let entries: Vec<_> = lister.try_collect().await?;
-            Ok(entries.into_iter().map(opendal::Entry::into_parts).collect())
+            let below_base = |entry: opendal::Entry| {
+                let (path, metadata) = entry.into_parts();
+                let path = path.strip_prefix(self.service.base.as_str())?.to_owned();
+                Some((path, metadata))
+            };
+            Ok(entries.into_iter().filter_map(below_base).collect())
         };
         match self.request("list", &object, listing).await {
             Err(error) if error.kind == StoreErrorKind::NotFound && self.service.has_folders => {
@@ -257,6 +270,15 @@ impl OpendalStore {
     }
 
     async fn list_kind(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
+        let listing = self.list_objects(kind).await?;
+        // A target that is gone must not look like an empty one.
+        if self.service.has_folders && listing.objects.is_empty() {
+            self.prepare_root(false).await?;
+        }
+        Ok(listing)
+    }
+
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
         let mut sorter = Sorter::new(kind);
         if kind == ObjectKind::Config {
             self.sort_folder("", false, &mut sorter).await?;
@@ -311,14 +333,23 @@ impl OpendalStore {
                 other => other,
             };
         }
+        let root = if self.service.base.is_empty() {
+            "/"
+        } else {
+            self.service.base.as_str()
+        };
         if create {
             return self
-                .request("prepare", &"(root)", self.operator.create_dir("/"))
+                .request("prepare", &"(root)", self.operator.create_dir(root))
                 .await;
         }
-        self.request("prepare", &"(root)", self.operator.stat("/"))
-            .await
-            .map(|_| ())
+        let found = self.request("prepare", &"(root)", self.operator.stat(root)).await;
+        found.map(|_| ()).map_err(|mut error| {
+            if error.kind == StoreErrorKind::NotFound {
+                "the folder does not exist at the target".clone_into(&mut error.message);
+            }
+            error
+        })
     }
 }
 

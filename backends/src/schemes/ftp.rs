@@ -49,7 +49,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let folder = address.remote_folder(SCHEME)?;
     let mut builder = Ftp::default()
         .endpoint(&format!("{scheme}://{}:{port}", address.host))
-        .root(&format!("/{folder}"));
+        .root("/");
     builder = match (&address.user, &address.password) {
         (Some(user), Some(password)) => builder.user(user).password(password.expose_secret()),
         (Some(user), None) => builder.user(user),
@@ -67,6 +67,11 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
             concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
             verifies_size: true,
             writes_conditionally: !options.flag("no-conditional-writes"),
+            base: if folder.is_empty() {
+                String::new()
+            } else {
+                format!("{folder}/")
+            },
             has_folders: true,
         },
     ))

@@ -110,7 +110,7 @@ fn the_whole_story_holds_on_s3s_fs() {
     let Some(server) = or_skip("story on s3s-fs", servers::s3::s3s_fs()) else {
         return;
     };
-    keeps_the_whole_story(&Place::s3(&server));
+    keeps_the_whole_story(&Place::s3(&server).with("--no-conditional-writes"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     future::Future,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -242,10 +243,13 @@ async fn listing_shows_every_object_once(target: Target) {
     assert!(target.store.list_foreign_root().await.unwrap().is_empty());
 }
 
-fn place(folder: &Path, path: &str) {
+fn place(folder: &Path, path: &str, content: &[u8]) {
     let path = folder.join(path);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, "placed").unwrap();
+    let parent = path.parent().unwrap();
+    std::fs::create_dir_all(parent).unwrap();
+    // A server may run as another user and must still be able to write beside what was placed.
+    let _not_ours = std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o777));
+    std::fs::write(path, content).unwrap();
 }
 
 async fn temporaries_are_hidden_and_foreign_names_shown(kind: &str, target: Target) {
@@ -260,12 +264,12 @@ async fn temporaries_are_hidden_and_foreign_names_shown(kind: &str, target: Targ
         let temporary = format!("{name}.tmp-0123456789abcdef");
         let parent = temporary.rsplit_once('/').map_or("", |(parent, _)| parent);
         let foreign = format!("{parent}/notes.txt").trim_start_matches('/').to_owned();
-        place(folder, &temporary);
+        place(folder, &temporary, b"placed");
         assert!(
             target.store.list(kind).await.unwrap().foreign.is_empty(),
             "{temporary}"
         );
-        place(folder, &foreign);
+        place(folder, &foreign, b"placed");
         let listing = target.store.list(kind).await.unwrap();
         assert!(listing.objects.is_empty(), "{:?}", listing.objects);
         assert_eq!(listing.foreign, [foreign]);
@@ -282,9 +286,11 @@ async fn crash_leaves_no_visible_object(target: Target) {
         )
         .on_cut_off(move |name, content| {
             if let Some(folder) = &folder {
-                let path = folder.join(format!("{name}.tmp-00000000000000aa"));
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, &content[..content.len() / 2]).unwrap();
+                place(
+                    folder,
+                    &format!("{name}.tmp-00000000000000aa"),
+                    &content[..content.len() / 2],
+                );
             }
         });
     let (first, second) = (name(ObjectKind::Pack, 1), name(ObjectKind::Pack, 2));
