@@ -26,7 +26,7 @@ mod files;
 const FOLDERS_LISTED_AT_ONCE: usize = 8;
 
 /// What is particular to a service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Service {
     /// The target for messages, without secrets.
     pub location: String,
@@ -36,11 +36,9 @@ pub struct Service {
     pub verifies_size: bool,
     /// Whether conditions on writing are used where the service has them.
     pub writes_conditionally: bool,
-    /// The repository's folder below the operator's root, empty or with a slash at its end. For services that make the root of an
-    /// operator on their own, so that a target that is gone would look like an empty one.
-    pub base: String,
-    /// Whether the root is a folder that can be missing; at others it is the bucket, which we do not make.
-    pub has_folders: bool,
+    /// Where the root is a folder that can be missing: an operator around it, and the folder's path there with a slash at its end.
+    /// At others the root is the bucket, which we do not make.
+    pub around: Option<(Operator, String)>,
 }
 
 /// A target that OpenDAL serves.
@@ -81,10 +79,6 @@ impl OpendalStore {
         }
     }
 
-    fn path(&self, name: &ObjectName) -> String {
-        format!("{}{name}", self.service.base)
-    }
-
     /// Runs a request and translates how it ends.
     async fn request<T>(
         &self,
@@ -103,7 +97,7 @@ impl OpendalStore {
 
     /// Size of an object; none when it is absent.
     async fn size(&self, operation: &'static str, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        let path = self.path(name);
+        let path = name.to_string();
         match self.request(operation, name, self.operator.stat(&path)).await {
             Ok(metadata) => Ok(Some(metadata.content_length())),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
@@ -128,7 +122,7 @@ impl OpendalStore {
             if_not_exists: self.put_if_absent,
             ..WriteOptions::default()
         };
-        let path = self.path(name);
+        let path = name.to_string();
         let write = self.operator.write_options(&path, Buffer::from(content), options);
         let _metadata: Metadata = self.request("put", name, write).await?;
         if self.service.verifies_size {
@@ -145,7 +139,7 @@ impl OpendalStore {
     }
 
     async fn get_object(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes, StoreError> {
-        let path = self.path(name);
+        let path = name.to_string();
         let Some(range) = range else {
             return Ok(self
                 .request("get", name, self.operator.read(&path))
@@ -208,7 +202,7 @@ impl OpendalStore {
     }
 
     async fn delete_object(&self, name: &ObjectName) -> Result<(), StoreError> {
-        let path = self.path(name);
+        let path = name.to_string();
         match self.request("delete", name, self.operator.delete(&path)).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
             other => other,
@@ -227,22 +221,16 @@ impl OpendalStore {
             ..ListOptions::default()
         };
         let listing = async {
-            let path = format!("{}{folder}", self.service.base);
-            let lister = match self.operator.lister_options(&path, options).await {
+            let lister = match self.operator.lister_options(folder, options).await {
                 Ok(lister) => lister,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
             let entries: Vec<_> = lister.try_collect().await?;
-            let below_base = |entry: opendal::Entry| {
-                let (path, metadata) = entry.into_parts();
-                let path = path.strip_prefix(self.service.base.as_str())?.to_owned();
-                Some((path, metadata))
-            };
-            Ok(entries.into_iter().filter_map(below_base).collect())
+            Ok(entries.into_iter().map(opendal::Entry::into_parts).collect())
         };
         match self.request("list", &object, listing).await {
-            Err(error) if error.kind == StoreErrorKind::NotFound && self.service.has_folders => {
+            Err(error) if error.kind == StoreErrorKind::NotFound && self.service.around.is_some() => {
                 Ok(Vec::new())
             }
             other => other,
@@ -272,7 +260,7 @@ impl OpendalStore {
     async fn list_kind(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
         let listing = self.list_objects(kind).await?;
         // A target that is gone must not look like an empty one.
-        if self.service.has_folders && listing.objects.is_empty() {
+        if self.service.around.is_some() && listing.objects.is_empty() {
             self.prepare_root(false).await?;
         }
         Ok(listing)
@@ -315,7 +303,7 @@ impl OpendalStore {
     }
 
     async fn prepare_root(&self, create: bool) -> Result<(), StoreError> {
-        if !self.service.has_folders {
+        let Some((around, folder)) = &self.service.around else {
             // There is nothing to make; asking for one name tells whether bucket and credentials are right.
             let options = ListOptions {
                 limit: Some(1),
@@ -332,18 +320,13 @@ impl OpendalStore {
                 }
                 other => other,
             };
-        }
-        let root = if self.service.base.is_empty() {
-            "/"
-        } else {
-            self.service.base.as_str()
         };
         if create {
             return self
-                .request("prepare", &"(root)", self.operator.create_dir(root))
+                .request("prepare", &"(root)", around.create_dir(folder))
                 .await;
         }
-        let found = self.request("prepare", &"(root)", self.operator.stat(root)).await;
+        let found = self.request("prepare", &"(root)", around.stat(folder)).await;
         found.map(|_| ()).map_err(|mut error| {
             if error.kind == StoreErrorKind::NotFound {
                 "the folder does not exist at the target".clone_into(&mut error.message);

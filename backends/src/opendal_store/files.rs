@@ -8,12 +8,6 @@ use opendal::{Buffer, options::ListOptions};
 use super::OpendalStore;
 use crate::files::{FileEntry, Files};
 
-impl OpendalStore {
-    fn below(&self, path: &str) -> String {
-        format!("{}{path}", self.service.base)
-    }
-}
-
 impl Files for OpendalStore {
     fn location(&self) -> String {
         self.service.location.clone()
@@ -25,14 +19,11 @@ impl Files for OpendalStore {
                 recursive: deep,
                 ..ListOptions::default()
             };
-            let list = self.operator.list_options(&self.service.base, options);
+            let list = self.operator.list_options("", options);
             let entries = self.request("list", &"(root)", list).await?;
             let entry_of = |entry: opendal::Entry| {
                 let (path, metadata) = entry.into_parts();
-                let name = path
-                    .strip_prefix(self.service.base.as_str())?
-                    .trim_matches('/')
-                    .to_owned();
+                let name = path.trim_matches('/').to_owned();
                 (!name.is_empty()).then(|| FileEntry {
                     is_folder: path.ends_with('/'),
                     size_bytes: if path.ends_with('/') {
@@ -49,32 +40,26 @@ impl Files for OpendalStore {
     }
 
     fn read_file<'a>(&'a self, path: &'a str) -> StoreFuture<'a, Bytes> {
-        let below = self.below(path);
         Box::pin(async move {
             Ok(self
-                .request("get", &path, self.operator.read(&below))
+                .request("get", &path, self.operator.read(path))
                 .await?
                 .to_bytes())
         })
     }
 
     fn write_file<'a>(&'a self, path: &'a str, content: Bytes) -> StoreFuture<'a, ()> {
-        let below = self.below(path);
         Box::pin(async move {
-            let write = self.operator.write(&below, Buffer::from(content));
+            let write = self.operator.write(path, Buffer::from(content));
             self.request("put", &path, write).await.map(|_| ())
         })
     }
 
     fn delete_file<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
-        let below = self.below(path);
         Box::pin(async move {
             // Services say nothing about a name that was not there.
-            match self
-                .request("delete", &path, self.operator.exists(&below))
-                .await?
-            {
-                true => self.request("delete", &path, self.operator.delete(&below)).await,
+            match self.request("delete", &path, self.operator.exists(path)).await? {
+                true => self.request("delete", &path, self.operator.delete(path)).await,
                 false => Err(self.failure("delete", path, StoreErrorKind::NotFound, "no such file")),
             }
         })

@@ -232,3 +232,29 @@ fn mistakes_with_webdav_are_named() {
         &["does not exist"],
     );
 }
+
+#[test]
+fn mistakes_with_ftp_are_named() {
+    let Some(server) = or_skip("mistakes with ftp", servers::ftp::vsftpd()) else {
+        return;
+    };
+    let world = World::new();
+    let place = Place {
+        url: format!("ftp://127.0.0.1:{}/{}/x", server.port, servers::ftp::FOLDER),
+        options: vec!["--number-of-retries=0".to_owned()],
+    };
+    let stranger = Place {
+        options: vec![
+            "--number-of-retries=0".to_owned(),
+            "--auth-username=nobody".to_owned(),
+            "--auth-password=x".to_owned(),
+        ],
+        ..place
+    };
+    fails_with(stranger.backup(&world), &["password is wrong"]);
+    let other = Place {
+        url: format!("ftp://127.0.0.1:{}/x", free_port()),
+        options: vec!["--number-of-retries=0".to_owned()],
+    };
+    fails_with(other.backup(&world), &["cannot be reached"]);
+}
