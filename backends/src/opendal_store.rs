@@ -26,7 +26,7 @@ mod files;
 const FOLDERS_LISTED_AT_ONCE: usize = 8;
 
 /// What is particular to a service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Service {
     /// The target for messages, without secrets.
     pub location: String,
@@ -36,8 +36,9 @@ pub struct Service {
     pub verifies_size: bool,
     /// Whether conditions on writing are used where the service has them.
     pub writes_conditionally: bool,
-    /// Whether the root is a folder that can be missing; at others it is the bucket, which we do not make.
-    pub has_folders: bool,
+    /// Where the root is a folder that can be missing: an operator around it, and the folder's path there with a slash at its end.
+    /// At others the root is the bucket, which we do not make.
+    pub around: Option<(Operator, String)>,
 }
 
 /// A target that OpenDAL serves.
@@ -229,7 +230,7 @@ impl OpendalStore {
             Ok(entries.into_iter().map(opendal::Entry::into_parts).collect())
         };
         match self.request("list", &object, listing).await {
-            Err(error) if error.kind == StoreErrorKind::NotFound && self.service.has_folders => {
+            Err(error) if error.kind == StoreErrorKind::NotFound && self.service.around.is_some() => {
                 Ok(Vec::new())
             }
             other => other,
@@ -257,6 +258,15 @@ impl OpendalStore {
     }
 
     async fn list_kind(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
+        let listing = self.list_objects(kind).await?;
+        // A target that is gone must not look like an empty one.
+        if self.service.around.is_some() && listing.objects.is_empty() {
+            self.prepare_root(false).await?;
+        }
+        Ok(listing)
+    }
+
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
         let mut sorter = Sorter::new(kind);
         if kind == ObjectKind::Config {
             self.sort_folder("", false, &mut sorter).await?;
@@ -293,7 +303,7 @@ impl OpendalStore {
     }
 
     async fn prepare_root(&self, create: bool) -> Result<(), StoreError> {
-        if !self.service.has_folders {
+        let Some((around, folder)) = &self.service.around else {
             // There is nothing to make; asking for one name tells whether bucket and credentials are right.
             let options = ListOptions {
                 limit: Some(1),
@@ -310,15 +320,19 @@ impl OpendalStore {
                 }
                 other => other,
             };
-        }
+        };
         if create {
             return self
-                .request("prepare", &"(root)", self.operator.create_dir("/"))
+                .request("prepare", &"(root)", around.create_dir(folder))
                 .await;
         }
-        self.request("prepare", &"(root)", self.operator.stat("/"))
-            .await
-            .map(|_| ())
+        let found = self.request("prepare", &"(root)", around.stat(folder)).await;
+        found.map(|_| ()).map_err(|mut error| {
+            if error.kind == StoreErrorKind::NotFound {
+                "the folder does not exist at the target".clone_into(&mut error.message);
+            }
+            error
+        })
     }
 }
 

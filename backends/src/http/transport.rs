@@ -9,7 +9,7 @@ use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, HttpTransporter
 
 use super::{body::PacedBody, retry_after};
 use crate::{
-    decorators::retry::UNREACHABLE,
+    error::unreachable,
     transfer::{Limits, Progress},
 };
 
@@ -84,7 +84,7 @@ impl HttpTransport for Transport {
 fn network_error(error: reqwest::Error) -> Error {
     let is_temporary = error.is_request() || error.is_body() || error.is_decode() || error.is_timeout();
     let message = if error.is_connect() {
-        format!("the target {UNREACHABLE}: {}", cause(&error))
+        unreachable(&cause(&error))
     } else {
         format!("the connection broke off: {}", cause(&error))
     };

@@ -47,19 +47,23 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let scheme = if use_tls { "ftps" } else { "ftp" };
     let port = address.port.unwrap_or(21);
     let folder = address.remote_folder(SCHEME)?;
-    let mut builder = Ftp::default()
-        .endpoint(&format!("{scheme}://{}:{port}", address.host))
-        .root(&format!("/{folder}"));
-    builder = match (&address.user, &address.password) {
-        (Some(user), Some(password)) => builder.user(user).password(password.expose_secret()),
-        (Some(user), None) => builder.user(user),
-        (None, _) => builder.user("anonymous").password("anonymous"),
+    let operator_in = |root: &str| {
+        let builder = Ftp::default()
+            .endpoint(&format!("{scheme}://{}:{port}", address.host))
+            .root(root);
+        let builder = match (&address.user, &address.password) {
+            (Some(user), Some(password)) => builder.user(user).password(password.expose_secret()),
+            (Some(user), None) => builder.user(user),
+            (None, _) => builder.user("anonymous").password("anonymous"),
+        };
+        Operator::new(builder).map_err(|error| OpenError::InvalidPath {
+            scheme: SCHEME,
+            path: address.host.clone(),
+            message: error.message().to_owned(),
+        })
     };
-    let operator = Operator::new(builder).map_err(|error| OpenError::InvalidPath {
-        scheme: SCHEME,
-        path: address.host.clone(),
-        message: error.message().to_owned(),
-    })?;
+    let operator = operator_in(&format!("/{folder}"))?;
+    let around = Some((operator_in("/")?, format!("{folder}/")));
     Ok(OpendalStore::new(
         operator,
         Service {
@@ -67,7 +71,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
             concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
             verifies_size: true,
             writes_conditionally: !options.flag("no-conditional-writes"),
-            has_folders: true,
+            around,
         },
     ))
 }

@@ -111,7 +111,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
             concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
             verifies_size: false,
             writes_conditionally: !options.flag("no-conditional-writes"),
-            has_folders: false,
+            around: None,
         },
     ))
 }

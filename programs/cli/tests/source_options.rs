@@ -249,5 +249,9 @@ fn a_backup_reads_a_sample_back_and_finds_damage() {
     }
     std::fs::write(world.source().join("new.txt"), "new").unwrap();
     let outcome = world.backup(&["--backup-test-samples=100"]).expect(3);
-    assert!(outcome.stderr.contains("RemoteFileBroken"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("VerificationFailed"),
+        "{}",
+        outcome.stderr
+    );
 }

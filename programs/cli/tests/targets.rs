@@ -126,7 +126,7 @@ fn the_whole_story_holds_on_s3s_fs() {
     let Some(server) = or_skip("story on s3s-fs", servers::s3::s3s_fs()) else {
         return;
     };
-    keeps_the_whole_story(&Place::s3(&server));
+    keeps_the_whole_story(&Place::s3(&server).with("--no-conditional-writes"));
 }
 
 #[test]
@@ -310,4 +310,30 @@ fn mistakes_with_ssh_are_named() {
     };
     fails_with(nobody.backup(&world), &["no connection", "refused"]);
     assert!(!server.home().join("backups").exists());
+}
+
+#[test]
+fn mistakes_with_ftp_are_named() {
+    let Some(server) = or_skip("mistakes with ftp", servers::ftp::vsftpd()) else {
+        return;
+    };
+    let world = World::new();
+    let place = Place {
+        url: format!("ftp://127.0.0.1:{}/{}/x", server.port, servers::ftp::FOLDER),
+        options: vec!["--number-of-retries=0".to_owned()],
+    };
+    let stranger = Place {
+        options: vec![
+            "--number-of-retries=0".to_owned(),
+            "--auth-username=nobody".to_owned(),
+            "--auth-password=x".to_owned(),
+        ],
+        ..place
+    };
+    fails_with(stranger.backup(&world), &["password is wrong"]);
+    let other = Place {
+        url: format!("ftp://127.0.0.1:{}/x", free_port()),
+        options: vec!["--number-of-retries=0".to_owned()],
+    };
+    fails_with(other.backup(&world), &["cannot be reached"]);
 }

@@ -106,7 +106,7 @@ fn key(address: &StoreAddress) -> Result<Option<LoginKey>, OpenError> {
     };
     // Configurations made by others keep the key itself in the option for its file.
     match path.to_str().and_then(|text| text.split_once(KEY_TEXT_MARK)) {
-        Some((_, text)) => Ok(Some(LoginKey::Text(key_text(text)))),
+        Some((_, encoded)) => Ok(Some(LoginKey::Text(percent_decoded(encoded.trim()).into()))),
         None => Ok(Some(LoginKey::File(path.to_owned()))),
     }
 }

@@ -15,7 +15,7 @@ use super::{
     multistatus::{self, Entry},
 };
 use crate::{
-    error::untrusted,
+    error::{unreachable, untrusted},
     http::{body::PacedBody, retry_after, transport::cause},
     transfer::{Limits, Progress},
 };
@@ -290,10 +290,7 @@ impl Connection {
         let (kind, message) = if text.contains("certificate") || text.contains("UnknownIssuer") {
             (StoreErrorKind::PermissionDenied, untrusted(&text))
         } else if error.is_connect() {
-            (
-                StoreErrorKind::Unavailable,
-                format!("the target {}: {text}", crate::decorators::retry::UNREACHABLE),
-            )
+            (StoreErrorKind::Unavailable, unreachable(&text))
         } else {
             (
                 StoreErrorKind::Unavailable,

@@ -110,7 +110,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Lists after each upload to see that the file arrived with its size.",
-    ),
+    )
+    .ignored("an upload counts only when the destination has confirmed it, and the sample behind each backup reads stored files back"),
     option(
         "disable-autocreate-folder",
         Boolean,
@@ -177,7 +178,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Logs each request to the destination.",
-    ),
+    )
+    .ignored("requests are counted by the metrics and not logged one by one"),
     option(
         "log-socket-data",
         ANY_INTEGER,

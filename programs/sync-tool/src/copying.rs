@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Carries a plan out, one file at a time, each with its tries.
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use duplicati_backends::{FileEntry, Files};
+use duplicati_engine::storage::StoreError;
+
+use crate::{arguments::Arguments, plan::Plan};
+
+/// The two targets.
+pub struct Pair {
+    pub source: Arc<dyn Files>,
+    pub destination: Arc<dyn Files>,
+}
+
+/// Carries the plan out; returns how many files failed.
+pub async fn carry_out(pair: &Pair, plan: &Plan, arguments: &Arguments, stamp: &str) -> u32 {
+    let mut failed = 0;
+    let mut differing = Vec::new();
+    if arguments.verify_contents {
+        for entry in &plan.same {
+            match is_same(pair, entry, arguments).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    println!("{} differs although its size is the same", entry.path);
+                    differing.push(entry.clone());
+                }
+                Err(error) => {
+                    eprintln!("{error}");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    for entry in plan.copy.iter().chain(&plan.replace).chain(&differing) {
+        if arguments.progress {
+            println!("copying {} ({} bytes)", entry.path, entry.size_bytes);
+        }
+        if let Err(message) = copy(pair, entry, arguments).await {
+            eprintln!("{message}");
+            failed += 1;
+        }
+    }
+    if failed > 0 && !plan.remove.is_empty() {
+        eprintln!("nothing is removed at the destination, because not everything could be copied");
+        return failed;
+    }
+    for entry in &plan.remove {
+        if arguments.progress {
+            println!("removing {}", entry.path);
+        }
+        if let Err(error) = remove(pair, entry, arguments, stamp).await {
+            eprintln!("{error}");
+            failed += 1;
+        }
+    }
+    failed
+}
+
+async fn copy(pair: &Pair, entry: &FileEntry, arguments: &Arguments) -> Result<(), String> {
+    let path = entry.path.as_str();
+    let content = read(&pair.source, path, arguments)
+        .await
+        .map_err(|error| error.to_string())?;
+    if content.len() as u64 != entry.size_bytes {
+        return Err(format!(
+            "{path} at the source has {} bytes and is listed with {}; it is not copied",
+            content.len(),
+            entry.size_bytes
+        ));
+    }
+    let hash = blake3::hash(&content);
+    for number in 1..=arguments.tries {
+        again(arguments, || pair.destination.write_file(path, content.clone()))
+            .await
+            .map_err(|error| error.to_string())?;
+        if !arguments.verify_after_put {
+            return Ok(());
+        }
+        let stored = read(&pair.destination, path, arguments)
+            .await
+            .map_err(|error| error.to_string())?;
+        if blake3::hash(&stored) == hash {
+            return Ok(());
+        }
+        eprintln!("{path} came back otherwise than it was sent (try {number})");
+    }
+    Err(format!(
+        "{path} does not arrive whole at {}",
+        pair.destination.location()
+    ))
+}
+
+async fn is_same(pair: &Pair, entry: &FileEntry, arguments: &Arguments) -> Result<bool, StoreError> {
+    let source = blake3::hash(&read(&pair.source, &entry.path, arguments).await?);
+    let destination = blake3::hash(&read(&pair.destination, &entry.path, arguments).await?);
+    Ok(source == destination)
+}
+
+async fn remove(
+    pair: &Pair,
+    entry: &FileEntry,
+    arguments: &Arguments,
+    stamp: &str,
+) -> Result<(), StoreError> {
+    if arguments.retention {
+        let content = read(&pair.destination, &entry.path, arguments).await?;
+        let kept = format!("{}.{stamp}.kept", entry.path);
+        again(arguments, || pair.destination.write_file(&kept, content.clone())).await?;
+    }
+    again(arguments, || pair.destination.delete_file(&entry.path)).await
+}
+
+async fn read(files: &Arc<dyn Files>, path: &str, arguments: &Arguments) -> Result<Bytes, StoreError> {
+    again(arguments, || files.read_file(path)).await
+}
+
+/// Tries again what may pass.
+pub async fn again<T, F: Future<Output = Result<T, StoreError>>>(
+    arguments: &Arguments,
+    mut request: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let mut delay = arguments.retry_delay;
+    let mut tries = 1;
+    loop {
+        match request().await {
+            Err(error) if error.is_retry_sensible() && tries < arguments.tries => {
+                tokio::time::sleep(delay.max(error.retry_after.unwrap_or_default())).await;
+                if arguments.doubles_delay {
+                    delay = delay.saturating_mul(2);
+                }
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}

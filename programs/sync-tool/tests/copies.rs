@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Copies between folders and to a real server.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::{fs, path::Path, process::Command};
+
+use duplicati_testkit::servers::{
+    or_skip,
+    webdav::{PASSWORD, USER, nginx},
+};
+
+fn run(arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_duplicati-sync-tool"))
+        .args(arguments)
+        .env_clear()
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_copy_follows_its_source_and_asks_before_it_takes_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, "packs/aa/1", "data");
+    write(&from, "snapshots/1", "version");
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    assert_eq!(run(&[urls[0], urls[1], "--verify-get-after-put"]).0, 0);
+    assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "data");
+    fs::remove_file(from.join("snapshots/1")).unwrap();
+    let (code, text) = run(&urls);
+    assert_eq!(code, 255, "{text}");
+    assert!(to.join("snapshots/1").exists());
+    assert_eq!(run(&[urls[0], urls[1], "-d"]).0, 0);
+    assert!(to.join("snapshots/1").exists());
+    assert_eq!(run(&[urls[0], urls[1], "-y", "--retention"]).0, 0);
+    assert!(!to.join("snapshots/1").exists());
+    assert_eq!(fs::read_dir(to.join("snapshots")).unwrap().count(), 1);
+}
+
+#[test]
+fn damage_of_the_same_size_is_healed_when_contents_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, "packs/aa/1", "data");
+    write(&to, "packs/aa/1", "rust");
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    assert_eq!(run(&urls).0, 0);
+    assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "rust");
+    assert_eq!(run(&[urls[0], urls[1], "--verify-contents"]).0, 0);
+    assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "data");
+}
+
+#[test]
+fn an_empty_source_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    fs::create_dir(&from).unwrap();
+    write(&to, "packs/aa/1", "data");
+    let (code, text) = run(&[from.to_str().unwrap(), to.to_str().unwrap(), "-y"]);
+    assert!(code == 1 && text.contains("empty"), "{text}");
+    assert!(to.join("packs/aa/1").exists());
+}
+
+#[test]
+fn a_folder_is_copied_to_webdav_with_options_for_one_side() {
+    let Some(server) = or_skip("sync tool on nginx", nginx()) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "packs/aa/1", "data");
+    write(folder.path(), "repository.json", "{}");
+    let url = format!("webdav://127.0.0.1:{}/copy", server.port);
+    let (user, password) = (
+        format!("auth-username={USER}"),
+        format!("auth-password={PASSWORD}"),
+    );
+    let arguments = [
+        folder.path().to_str().unwrap(),
+        &url,
+        "--dst-options",
+        &user,
+        &password,
+        "--progress",
+    ];
+    let (code, text) = run(&arguments);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains(PASSWORD));
+    assert_eq!(
+        fs::read_to_string(server.root().join("copy/packs/aa/1")).unwrap(),
+        "data"
+    );
+}
