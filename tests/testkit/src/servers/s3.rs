@@ -15,7 +15,7 @@ pub const SECRET_KEY: &str = "SKEXAMPLE";
 /// The bucket that both have.
 pub const BUCKET: &str = "bucket";
 
-/// s3s-fs, from crates.io.
+/// s3s-fs, installed with cargo.
 pub fn s3s_fs() -> Result<Server, Missing> {
     let path = installed().join("s3s/bin/s3s-fs");
     let path = Some(path)
