@@ -289,6 +289,12 @@ async fn carry_out(
     report: &mut PurgeReport,
 ) -> Result<(), RunError> {
     let known = Known::take(repository, local).await?;
+    if let Some((plan, _)) = known.inventory.plans.first() {
+        // A listing in pages may show a collector neither the old manifest, gone by the page where it stood, nor the new one, on a page before.
+        return Err(RunError::Refused(format!(
+            "a collection is not over yet (plan {plan}), and it might miss a version that is written anew; run compact to its end, then purge again; nothing was changed"
+        )));
+    }
     monitor.progress.set_phase(Phase::Working);
     let is_lost = |id: &ChunkId| known.is_lost(id);
     let unwanted = match &options.what {

@@ -5,8 +5,9 @@
 //! be restored gets less (S-7), and the next backup stores again what was lost, as far as the sources still have it. Deletes nothing but segments whose
 //! packs are all described elsewhere, looked through, or gone.
 //!
-//! Reading order: this file, [`suspects`] (what is damaged), [`salvager`] (what can be had of it).
+//! Reading order: this file, [`suspects`] (what is damaged), [`salvager`] (what can be had of it), [`condemned`] (what a collection was about to delete).
 
+mod condemned;
 mod salvager;
 mod suspects;
 
@@ -17,7 +18,7 @@ use duplicati_engine::{
     clock::Clock,
     format::{codec::Decoder, index_segment::PackDescription},
     id::{ChunkId, PackId, SegmentId},
-    index::{ChunkIndex, local::LocalState},
+    index::{ChunkIndex, id_table::IdTable, local::LocalState},
     repository::{ObjectProblem, Repository, RepositoryError},
     storage::{ObjectName, StoreErrorKind},
 };
@@ -104,10 +105,10 @@ pub async fn run_repair(
 ) -> Result<RepairReport, RunError> {
     monitor.progress.set_phase(Phase::Opening);
     let mut report = RepairReport::default();
+    let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
     let own = if options.dry_run {
         None
     } else {
-        let machine = local.as_deref().map_or(Ok(String::new()), LocalState::machine)?;
         let own = OwnSession::begin(
             &repository,
             &options.host,
@@ -138,9 +139,30 @@ pub async fn run_repair(
     }
     let check = CheckOptions { full: options.full };
     // A segment that stays although it cannot be read would be hidden by the local copy.
-    let local = local.filter(|_| report.unreadable_packs.is_empty());
-    report.remaining = run_check(repository, local, check, clock, monitor, control).await?;
-    Ok(report)
+    let mut local = local.filter(|_| report.unreadable_packs.is_empty());
+    loop {
+        report.remaining = run_check(
+            Arc::clone(&repository),
+            local.as_deref_mut(),
+            check,
+            Arc::clone(&clock),
+            monitor.clone(),
+            control.clone(),
+        )
+        .await?;
+        let lost = &report.remaining.lost;
+        if options.dry_run || lost.is_empty() || !repository.data.can_open() {
+            return Ok(report);
+        }
+        // Each round that goes on has stored chunks that were lost, so this ends. A folder that is had again may name more.
+        let lost = std::mem::take(&mut report.remaining.lost);
+        let machine = machine.clone();
+        let (clock, control) = (clock.as_ref(), &control);
+        if !condemned::rescue(&repository, &options, &lost, machine, clock, control, &mut report).await? {
+            report.remaining.lost = lost;
+            return Ok(report);
+        }
+    }
 }
 
 async fn repair(
@@ -182,7 +204,8 @@ async fn repair(
     report.removed_segments.clone_from(&replaced);
     report.salvaged_chunks = work.salvager.chunks;
     let Some(own) = own else { return Ok(()) };
-    work.store(report).await?;
+    work.store().await?;
+    report.stored_packs.clone_from(&work.salvager.packs);
     // If somebody took this run for dead, what it described may be collected: then the old segments stay.
     own.seal_off(repository).await?;
     for segment in replaced {
@@ -319,6 +342,7 @@ impl<'a> Work<'a> {
     ) -> Result<(), RunError> {
         for (id, size) in inventory.unindexed(index) {
             control.check()?;
+            // Most are waste of a collection that was cut off; `condemned` looks into them when something is lost.
             if inventory.doomed.contains(&id) {
                 continue;
             }
@@ -390,9 +414,8 @@ impl<'a> Work<'a> {
     }
 
     /// Stores the last salvaged pack, then the segments (S-1).
-    async fn store(&mut self, report: &mut RepairReport) -> Result<(), RunError> {
+    async fn store(&mut self) -> Result<(), RunError> {
         self.salvager.finish().await?;
-        report.stored_packs.clone_from(&self.salvager.packs);
         self.described.append(&mut self.salvager.descriptions);
         let mut rest = self.described.as_slice();
         while !rest.is_empty() {
@@ -480,16 +503,11 @@ async fn describe(
     let name = ObjectName::from(id);
     let object = repository.store.get(&name, None).await?;
     let repository = Arc::clone(repository);
-    tokio::task::spawn_blocking(move || {
+    let described = blocking(move || {
         open_pack(&repository, id, &object)
             .map(|pack| encoded(&pack))
-            .map_err(|error| {
-                RunError::from(RepositoryError::object(&name, repository.store.location(), error))
-            })
+            .map_err(|error| RepositoryError::object(&name, repository.store.location(), error))
     })
-    .await
-    .map_err(|error| RunError::Panicked {
-        stage: "repair",
-        message: error.to_string(),
-    })?
+    .await?;
+    Ok(described?)
 }

@@ -9,11 +9,8 @@ use std::sync::Arc;
 
 use damage_support::{DAMAGES, Damage, Place, View, copy, harm_one_of, noise};
 use duplicati_engine::{
-    format::{
-        manifest::encode_json,
-        session::{Plan, Session},
-    },
-    id::{PackId, PlanId},
+    format::{manifest::encode_json, session::Session},
+    id::PackId,
     storage::{ObjectKind, ObjectName},
 };
 
@@ -65,21 +62,7 @@ async fn put_session(view: &View<'_>, number: u8) -> ObjectName {
 }
 
 async fn put_plan(view: &View<'_>, number: u8) -> ObjectName {
-    let repository = view.open().await.unwrap();
-    let plan = Plan {
-        version: 1,
-        repository_id: repository.config.repository_id,
-        created: "2020-01-01T00:00:00.000000000Z".to_owned(),
-        host: format!("host {number}"),
-        packs: vec![PackId([number; 16])],
-        segments: Vec::new(),
-    };
-    let name = ObjectName::from(PlanId([number; 16]));
-    repository
-        .put_object(&name, &repository.index, &encode_json(&plan))
-        .await
-        .unwrap();
-    name
+    view.put_plan(number, vec![PackId([number; 16])]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +131,25 @@ async fn a_damaged_plan_is_found_and_stops_writers_until_it_is_repaired() {
         let left = view.names();
         assert!(!left.iter().any(|name| name.kind() == ObjectKind::Plan), "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leftover_plan_names_and_no_segment_describes_is_copied_out_when_it_is_needed() {
+    let (place, snapshots) = history().await;
+    let view = place.with_store(copy(&place.store).await);
+    let of_kind = |kind| view.names().into_iter().filter(move |name| name.kind() == kind);
+    let packs = of_kind(ObjectKind::Pack).map(|name| PackId(name.id())).collect();
+    view.put_plan(1, packs).await;
+    for segment in of_kind(ObjectKind::IndexSegment) {
+        view.store.damage(&segment, |_| None);
+    }
+    let report = view.repair("another", false).await.unwrap();
+    assert!(report.remaining.is_clean(), "{:?}", report.remaining.findings);
+    assert!(report.salvaged_chunks > 0);
+    assert_whole(&view, &snapshots, "after the repair").await;
+    assert!(view.compact("another").await.unwrap().is_finished());
+    assert_whole(&view, &snapshots, "after the plan was carried out").await;
+    assert!(view.verify("another").await.is_clean());
 }
 
 /// Objects of another repository without encryption open as well as one's own.

@@ -95,6 +95,28 @@ async fn broken(view: &View<'_>) -> BrokenReport {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_purge_waits_for_the_end_of_a_collection() {
+    let place = history().await;
+    let view = place.view();
+    view.put_plan(1, vec![PackId([1; 16])]).await;
+    let before = view.store.inventory();
+    let Err(PurgeError::Run(error)) = purge(&view, below(&place, "secret"), false).await else {
+        panic!("a plan stands")
+    };
+    assert!(error.to_string().contains("compact"), "{error}");
+    assert_eq!(view.store.inventory(), before, "sessions and all are as before");
+    view.compact("local").await.unwrap();
+    assert_eq!(
+        purge(&view, below(&place, "secret"), false)
+            .await
+            .unwrap()
+            .snapshots
+            .len(),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_takes_files_out_of_every_version_and_leaves_all_others() {
     let place = history().await;
     let view = place.view();

@@ -26,8 +26,8 @@ use duplicati_actors::{
 use duplicati_engine::{
     clock::SystemClock,
     crypto::key_file::{KeyHolder, Unlock},
-    format::config::ChunkingParameters,
-    id::SnapshotId,
+    format::{config::ChunkingParameters, manifest::encode_json, session::Plan},
+    id::{PackId, PlanId, SnapshotId},
     index::local::LocalState,
     repository::{CreateOptions, Repository, RepositoryError},
     restore::RestoreOptions,
@@ -255,6 +255,25 @@ impl View<'_> {
         }
         collect(target.path(), target.path(), &mut restored.files);
         restored
+    }
+
+    /// A plan as a collector leaves it that was cut off.
+    pub async fn put_plan(&self, number: u8, packs: Vec<PackId>) -> ObjectName {
+        let repository = self.open().await.unwrap();
+        let plan = Plan {
+            version: 1,
+            repository_id: repository.config.repository_id,
+            created: "2020-01-01T00:00:00.000000000Z".to_owned(),
+            host: format!("host {number}"),
+            packs,
+            segments: Vec::new(),
+        };
+        let name = ObjectName::from(PlanId([number; 16]));
+        repository
+            .put_object(&name, &repository.index, &encode_json(&plan))
+            .await
+            .unwrap();
+        name
     }
 
     pub fn names(&self) -> BTreeSet<ObjectName> {
