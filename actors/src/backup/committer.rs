@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use duplicati_engine::{
-    format::manifest::{Manifest, SnapshotObject, encode_json},
+    format::manifest::{Manifest, SnapshotObject},
     id::SnapshotId,
     index::local::LocalState,
     repository::{Repository, RepositoryError},
@@ -53,9 +53,8 @@ pub async fn commit(
     begun: &AtomicBool,
     monitor: &Monitor,
 ) -> Result<Commit, RunError> {
-    let content = encode_json(&manifest);
     begun.store(true, Ordering::SeqCst);
-    let commit = put(repository, id, manifest, &content, monitor).await?;
+    let commit = put(repository, id, manifest, monitor).await?;
     if matches!(commit, Commit::Fenced(_)) {
         begun.store(false, Ordering::SeqCst);
     }
@@ -66,10 +65,9 @@ async fn put(
     repository: &Repository,
     id: SnapshotId,
     manifest: Box<Manifest>,
-    content: &[u8],
     monitor: &Monitor,
 ) -> Result<Commit, RunError> {
-    match repository.put_object(&id.into(), &repository.data, content).await {
+    match repository.put_manifest(id, &manifest).await {
         Ok(size) => {
             Progress::add(&monitor.progress.stored_objects, 1);
             Progress::add(&monitor.progress.stored_bytes, size);

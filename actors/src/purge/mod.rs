@@ -12,11 +12,7 @@ use std::sync::Arc;
 
 use duplicati_engine::{
     clock::Clock,
-    format::{
-        chunk_list::ChunkList,
-        manifest::{Manifest, encode_json},
-        path_text::PathText,
-    },
+    format::{chunk_list::ChunkList, manifest::Manifest, path_text::PathText},
     id::{ChunkId, SnapshotId},
     index::{ChunkIndex, local::LocalState},
     repository::{FrameReader, Repository, RepositoryError},
@@ -359,11 +355,7 @@ async fn carry_out(
 
 /// Puts a manifest under its session's name; whoever fenced the session has won (S-3).
 async fn commit(repository: &Repository, session: &OwnSession, manifest: &Manifest) -> Result<(), RunError> {
-    let name = ObjectName::from(session.id);
-    match repository
-        .put_object(&name, &repository.data, &encode_json(manifest))
-        .await
-    {
+    match repository.put_manifest(session.id, manifest).await {
         Ok(_) => Ok(()),
         Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::AlreadyExists => {
             Err(RunError::Refused(

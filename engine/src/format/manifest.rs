@@ -113,6 +113,9 @@ pub enum SnapshotObject {
     Fence(Fence),
 }
 
+/// Largest manifest, bytes of JSON. Opened, JSON takes several times its size, and whoever may add versions must not be able to exhaust a reader.
+pub const MANIFEST_SIZE_BYTES_MAX: u64 = 16 << 20;
+
 /// Encodes a JSON object.
 pub fn encode_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("values of plain texts and numbers are always JSON")

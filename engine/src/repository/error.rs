@@ -51,6 +51,16 @@ pub enum RepositoryError {
         /// The target.
         location: String,
     },
+    /// A version's description would be larger than readers accept.
+    #[error(
+        "the description of the version would take {size_bytes} bytes, and readers accept {limit_bytes}; name fewer sources or control files"
+    )]
+    ManifestTooLarge {
+        /// What it would take.
+        size_bytes: u64,
+        /// What is accepted.
+        limit_bytes: u64,
+    },
     /// No passphrase or identity was given.
     #[error("the repository at {location} is encrypted: give --passphrase or --identity")]
     NeedsKey {

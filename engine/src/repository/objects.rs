@@ -10,13 +10,13 @@ use crate::{
     crypto::Envelope,
     format::{
         FormatError,
-        manifest::{Manifest, SnapshotObject, decode_snapshot},
+        manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest, SnapshotObject, decode_snapshot, encode_json},
     },
     id::SnapshotId,
     storage::{ObjectKind, ObjectName},
 };
 
-/// Largest content of a manifest, session or plan, bytes.
+/// Largest content of a session or plan, bytes.
 const SMALL_OBJECT_SIZE_BYTES_MAX: u64 = 256 << 20;
 
 /// The snapshots of a repository.
@@ -48,6 +48,22 @@ impl Repository {
         let size = sealed.len() as u64;
         self.store.put(name, Bytes::from(sealed)).await?;
         Ok(size)
+    }
+
+    /// Stores a manifest under its session's name; only this makes a snapshot exist (S-1). Returns the size stored, bytes.
+    ///
+    /// # Errors
+    /// When it is larger than readers accept, or the target refuses; `AlreadyExists` when the name is taken.
+    pub async fn put_manifest(&self, id: SnapshotId, manifest: &Manifest) -> Result<u64, RepositoryError> {
+        let content = encode_json(manifest);
+        let size_bytes = content.len() as u64;
+        if size_bytes > MANIFEST_SIZE_BYTES_MAX {
+            return Err(RepositoryError::ManifestTooLarge {
+                size_bytes,
+                limit_bytes: MANIFEST_SIZE_BYTES_MAX,
+            });
+        }
+        self.put_object(&id.into(), &self.data, &content).await
     }
 
     /// Gets and opens an object, but leaves it compressed.
@@ -96,7 +112,7 @@ impl Repository {
             Ok(stored) => stored,
             Err(error) => self.index.open(&sealed).map_err(|_| problem(error.into()))?,
         };
-        let content = compression::decompress_object(&stored, SMALL_OBJECT_SIZE_BYTES_MAX)
+        let content = compression::decompress_object(&stored, MANIFEST_SIZE_BYTES_MAX)
             .map_err(|error| problem(error.into()))?;
         let object = decode_snapshot(&content).map_err(|error| problem(error.into()))?;
         if let SnapshotObject::Manifest(manifest) = &object

@@ -34,10 +34,20 @@ async fn back_up(
     database: &Path,
     source: &Path,
 ) -> Result<BackupReport, RunError> {
+    back_up_tagged(repository, database, source, Vec::new()).await
+}
+
+async fn back_up_tagged(
+    repository: &Arc<Repository>,
+    database: &Path,
+    source: &Path,
+    tags: Vec<String>,
+) -> Result<BackupReport, RunError> {
     let local = LocalState::open(database, repository.config.repository_id).unwrap();
     let options = BackupOptions {
         sources: vec![source.as_os_str().as_encoded_bytes().to_vec()],
         host: "host".to_owned(),
+        tags,
         ..BackupOptions::default()
     };
     run_backup(
@@ -116,4 +126,28 @@ async fn a_changed_file_is_the_only_one_read_again() {
     assert_eq!(listing.snapshots.len(), 2);
     assert_eq!(listing.snapshots[1].1.totals.files, 49);
     assert_eq!(listing.snapshots[1].1.parent, Some(listing.snapshots[0].0));
+}
+
+/// Readers accept manifests up to 16 MiB; a larger one would be a version that nobody can open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_no_reader_would_accept_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("one"), "content").unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let repository = repository(Arc::clone(&store) as Arc<dyn Store>).await;
+    let database = folder.path().join("x.sqlite");
+    let huge = vec!["t".repeat(16 << 20)];
+    let error = back_up_tagged(&repository, &database, &source, huge)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("fewer sources"), "{error}");
+    assert_eq!(count(&store, ObjectKind::Snapshot), 0);
+    let large = vec!["t".repeat(15 << 20)];
+    back_up_tagged(&repository, &database, &source, large)
+        .await
+        .unwrap();
+    assert_eq!(repository.list_snapshots().await.unwrap().snapshots.len(), 1);
 }

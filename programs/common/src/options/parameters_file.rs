@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
+use duplicati_engine::source::filter::{RuleKind, parse_serialized};
+
 use super::options_value::FilterRule;
 use super::parse::{RawArguments, filter_text, split_option};
 use crate::error_id::{UserError, ids};
@@ -77,48 +79,17 @@ fn parse_lines(text: &str, path: &Path) -> Result<ParametersFile, UserError> {
     Ok(file)
 }
 
-/// Takes expressions joined with `:` apart, each with `+` or `-` in front. A `:` inside the square brackets
-/// of a regular expression or the braces of a group belongs to the expression.
+/// Takes expressions joined with `:` apart, each with `+` or `-` in front.
 pub fn parse_serialized_filter(text: &str) -> Result<Vec<FilterRule>, UserError> {
-    let mut rules = Vec::new();
-    for part in split_expressions(text) {
-        let (include, expression) = match part.as_bytes().first() {
-            Some(b'+') => (true, &part[1..]),
-            Some(b'-') => (false, &part[1..]),
-            _ => {
-                return Err(UserError::invalid_command_line(
-                    ids::INVALID_OPTION_VALUE,
-                    format!("the filter expression {part:?} does not begin with + or -"),
-                ));
-            }
-        };
-        rules.push(FilterRule {
-            include,
-            expression: expression.to_owned(),
-        });
-    }
-    Ok(rules)
-}
-
-fn split_expressions(text: &str) -> Vec<&str> {
-    let mut expressions = Vec::new();
-    let mut start = 0;
-    for (position, _) in text.match_indices(':') {
-        let current = &text[start..position];
-        // Only a bracket directly after the sign opens an expression that may hold separators. It ends with a
-        // closing bracket that the sign of another expression, or nothing, follows.
-        let next_begins = matches!(text.as_bytes().get(position + 1), Some(b'+' | b'-') | None);
-        let open = match current.as_bytes().get(1) {
-            Some(b'[') => !(current.ends_with(']') && next_begins),
-            Some(b'{') => !current.ends_with('}'),
-            _ => false,
-        };
-        if !open {
-            expressions.push(current);
-            start = position + 1;
-        }
-    }
-    expressions.push(&text[start..]);
-    expressions.retain(|expression| !expression.is_empty());
-    expressions
+    let rules = parse_serialized(text).map_err(|error| {
+        UserError::invalid_command_line(
+            ids::INVALID_OPTION_VALUE,
+            format!("the filter cannot be used: {error}"),
+        )
+    })?;
+    let rules = rules.into_iter().map(|(kind, expression)| FilterRule {
+        include: kind == RuleKind::Include,
+        expression,
+    });
+    Ok(rules.collect())
 }

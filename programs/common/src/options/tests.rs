@@ -363,7 +363,8 @@ fn separators_inside_regular_expressions_and_groups_do_not_split() {
         split("-{Temp:Cache}:+x"),
         Ok(vec!["{Temp:Cache}".into(), "x".into()])
     );
-    assert!(split("+a:b").is_err());
+    assert_eq!(split("+/a:b/:-c"), Ok(vec!["/a:b/".into(), "c".into()]));
+    assert!(split("a").is_err());
 }
 
 #[test]

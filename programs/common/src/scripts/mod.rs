@@ -16,6 +16,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use duplicati_engine::source::filter::{RuleKind, serialize};
+
 use crate::destination::Destination;
 use crate::options::{FilterRule, Options};
 
@@ -154,11 +156,13 @@ pub fn joined(paths: &[OsString]) -> OsString {
 
 /// Filters in the form that `--append-filter` takes.
 pub fn serialized_filter(filters: &[FilterRule]) -> String {
-    let parts: Vec<String> = filters
-        .iter()
-        .map(|rule| format!("{}{}", if rule.include { '+' } else { '-' }, rule.expression))
-        .collect();
-    parts.join(":")
+    serialize(filters.iter().map(|rule| {
+        let kind = match rule.include {
+            true => RuleKind::Include,
+            false => RuleKind::Exclude,
+        };
+        (kind, rule.expression.as_str())
+    }))
 }
 
 /// A destination as it may be shown: without its secrets.
