@@ -12,18 +12,24 @@ use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use duplicati_actors::backup::Relocation;
-use duplicati_programs_common::error_id::ids;
+use duplicati_programs_common::{
+    error_id::ids,
+    scripts::process::{self, Ended},
+};
 
 use crate::{
     failure::{Outcome, failed},
     invocation::Invocation,
     logging::Log,
 };
+
+/// How long a program may take: long enough for a volume group with many snapshots, and an end to one that waits for ever.
+const PROGRAM_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Snapshots that exist. Dropping them removes them.
 pub struct OsSnapshots {
@@ -164,18 +170,28 @@ fn real_path(source: &Path) -> Result<PathBuf, String> {
 /// Runs a program to its end and gives what it prints.
 fn output_of(program: &Path, arguments: &[&OsStr]) -> Result<String, String> {
     let shown = program.display();
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("failed to run {shown}: {error}"))?;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{shown} ended with {}: {}",
-            output.status,
-            complaint.trim()
-        ));
+    let mut words = vec![program.as_os_str().to_owned()];
+    words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    match process::run(&words, &[], Some(PROGRAM_TIME_MAX)) {
+        Ended::Exited {
+            code: Some(0),
+            stdout,
+            ..
+        } => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+        Ended::Exited {
+            code, signal, stderr, ..
+        } => {
+            let complaint = String::from_utf8_lossy(&stderr);
+            let how = match (code, signal) {
+                (Some(code), _) => format!("exit code {code}"),
+                (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+            };
+            Err(format!("{shown} ended with {how}: {}", complaint.trim()))
+        }
+        Ended::TimedOut => Err(format!(
+            "{shown} did not end within {} minutes",
+            PROGRAM_TIME_MAX.as_secs() / 60
+        )),
+        Ended::NotStarted(error) => Err(format!("failed to run {shown}: {error}")),
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -5,7 +5,7 @@
 //! [`verdict`] (what its exit code means). Nothing here writes to a log: everything worth a line is returned as a [`Notice`].
 
 mod output;
-mod process;
+pub mod process;
 pub mod settings;
 pub mod verdict;
 

@@ -5,7 +5,10 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    mpsc::{Receiver, RecvTimeoutError, channel},
+};
 use std::time::Duration;
 
 /// What is kept of each of standard output and standard error, bytes. The rest is read, so that the program does not stand still, and dropped.
@@ -15,24 +18,26 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 
 /// How a program ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub enum Ended {
+    /// By itself, or by a signal.
     Exited {
         /// None when a signal ended it.
         code: Option<i32>,
+        /// The signal that ended it.
         signal: Option<i32>,
+        /// The first mebibyte of what it printed.
         stdout: Vec<u8>,
+        /// The first mebibyte of its complaints.
         stderr: Vec<u8>,
     },
+    /// It did not end in time, and goes on.
     TimedOut,
+    /// The system refused, and why.
     NotStarted(String),
 }
 
 /// Starts `words` and waits for the end; for ever without a limit. A program that takes too long is left to itself.
-pub(super) fn run(
-    words: &[OsString],
-    variables: &[(OsString, OsString)],
-    timeout: Option<Duration>,
-) -> Ended {
+pub fn run(words: &[OsString], variables: &[(OsString, OsString)], timeout: Option<Duration>) -> Ended {
     let Some((program, arguments)) = words.split_first() else {
         return Ended::NotStarted("no program is named".to_owned());
     };
@@ -73,31 +78,37 @@ fn wait(mut child: Child, timeout: Option<Duration>) -> Ended {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+/// Output that a thread collects.
+struct Collected {
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// Closed when the pipe ends.
+    ended: Receiver<()>,
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Collected {
+    let (sender, ended) = channel();
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&kept);
     std::thread::spawn(move || {
-        let mut kept = 0;
+        let _ended = sender;
         let mut buffer = [0; 8192];
         while let Ok(count) = pipe.read(&mut buffer) {
             if count == 0 {
                 break;
             }
-            let taken = count.min(OUTPUT_BYTES_MAX - kept);
-            kept += taken;
-            if taken > 0 {
-                let _listening = sender.send(buffer[..taken].to_vec());
-            }
+            let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = count.min(OUTPUT_BYTES_MAX - kept.len());
+            kept.extend_from_slice(&buffer[..taken]);
         }
     });
-    receiver
+    Collected { kept, ended }
 }
 
-fn finish(pipe: Option<Receiver<Vec<u8>>>) -> Vec<u8> {
-    let mut output = Vec::new();
-    if let Some(pipe) = pipe {
-        while let Ok(part) = pipe.recv_timeout(OUTPUT_GRACE) {
-            output.extend_from_slice(&part);
-        }
-    }
-    output
+/// What came until the pipe ended, or until the grace was over.
+fn finish(collected: Option<Collected>) -> Vec<u8> {
+    let Some(Collected { kept, ended }) = collected else {
+        return Vec::new();
+    };
+    let _over = ended.recv_timeout(OUTPUT_GRACE);
+    std::mem::take(&mut kept.lock().unwrap_or_else(PoisonError::into_inner))
 }
