@@ -19,6 +19,9 @@ const SCHEMA_VERSION: i64 = 1;
 const DAMAGED_PACK_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS damaged_pack (id BLOB PRIMARY KEY) WITHOUT ROWID;";
 
+/// Tables of this and earlier versions.
+const OUR_TABLES: [&str; 5] = ["meta", "segment", "stored_pack", "run", "damaged_pack"];
+
 /// The local database cannot be used; the caller goes on without it or makes a new one.
 #[derive(Debug, thiserror::Error)]
 #[error("local database {path}: {source}")]
@@ -43,6 +46,36 @@ pub struct RunRecord {
     pub detail: String,
 }
 
+/// Another program's database, as that of a Duplicati that ran here before.
+fn foreign() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB);
+    rusqlite::Error::SqliteFailure(code, Some("it is the database of another program".to_owned()))
+}
+
+/// Whether the file is not a database of ours, in contrast to one that cannot be reached now.
+fn is_unusable(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, TypeMismatch, Unknown};
+    match error {
+        rusqlite::Error::SqliteFailure(error, _) => {
+            matches!(
+                error.code,
+                DatabaseCorrupt | NotADatabase | TypeMismatch | Unknown
+            )
+        }
+        // A statement that the tables do not fit.
+        rusqlite::Error::SqlInputError { .. }
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::FromSqlConversionFailure(..) => true,
+        _ => false,
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// An open local database.
 pub struct LocalState {
     path: PathBuf,
@@ -52,26 +85,35 @@ pub struct LocalState {
 }
 
 impl LocalState {
-    /// Opens the database of a repository. A file that is damaged, of another version or another repository is emptied: it is only a copy.
+    /// Opens the database of a repository. A file that is damaged, of another version or another repository starts empty: it is only a copy. What is no
+    /// database of ours is set aside as `….unreadable`, since it may be something that nobody meant to name here.
     ///
     /// # Errors
-    /// When the path cannot be written at all.
+    /// When the path cannot be written, or somebody else holds the database.
     pub fn open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
         match Self::try_open(path, repository_id) {
-            Ok(state) => Ok(state),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the local database cannot be read and is made anew");
-                for suffix in ["", "-wal", "-shm"] {
-                    let mut name = path.as_os_str().to_owned();
-                    name.push(suffix);
-                    let name = PathBuf::from(name);
-                    // Only a regular file that calls itself a database, or nothing readable, is replaced.
-                    if name.is_file() {
-                        let _gone_or_kept = std::fs::remove_file(&name);
+            Err(error) if is_unusable(&error.source) => {
+                let aside = with_suffix(path, ".unreadable");
+                tracing::warn!(
+                    path = %path.display(), aside = %aside.display(), %error,
+                    "the local database cannot be read; it is set aside and made anew"
+                );
+                let refused = |io: std::io::Error| LocalError {
+                    path: path.to_owned(),
+                    source: rusqlite::Error::ToSqlConversionFailure(Box::new(io)),
+                };
+                std::fs::rename(path, &aside).map_err(refused)?;
+                for suffix in ["-wal", "-shm"] {
+                    match std::fs::remove_file(with_suffix(path, suffix)) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            return Err(refused(error));
+                        }
+                        _ => {}
                     }
                 }
                 Self::try_open(path, repository_id)
             }
+            outcome => outcome,
         }
     }
 
@@ -94,10 +136,6 @@ impl LocalState {
     fn prepare(&mut self, repository_id: RepositoryId) -> rusqlite::Result<()> {
         let database = &self.connection;
         database.busy_timeout(std::time::Duration::from_secs(20))?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        // Losing the last moments costs a download; the target is what must survive power loss.
-        database.pragma_update(None, "synchronous", "NORMAL")?;
-        database.pragma_update(None, "cache_size", -2048)?;
         let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let known = version == SCHEMA_VERSION
             && database
@@ -107,6 +145,21 @@ impl LocalState {
                 .optional()?
                 .as_deref()
                 == Some(&repository_id.to_string());
+        if !known {
+            let is_ours = |name: &str| OUR_TABLES.contains(&name);
+            let mut names = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
+            let mut rows = names.query([])?;
+            while let Some(row) = rows.next()? {
+                if !is_ours(&row.get::<_, String>(0)?) {
+                    return Err(foreign());
+                }
+            }
+        }
+        // Only now: before it is known to be ours, nothing is changed in it.
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        // Losing the last moments costs a download; the target is what must survive power loss.
+        database.pragma_update(None, "synchronous", "NORMAL")?;
+        database.pragma_update(None, "cache_size", -2048)?;
         if known {
             // Came later than the other tables; making it needs no new version.
             return database.execute_batch(DAMAGED_PACK_TABLE);
@@ -380,7 +433,7 @@ mod tests {
     const ID: RepositoryId = RepositoryId([1; 16]);
 
     #[test]
-    fn a_truncated_or_foreign_file_starts_empty_instead_of_failing() {
+    fn a_truncated_file_starts_empty_instead_of_failing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sqlite");
         let state = LocalState::open(&path, ID).unwrap();
@@ -394,8 +447,43 @@ mod tests {
             // Half a file may open; whatever it still says is only believed after a check.
             let _either = state.segment(SegmentId([2; 16])).is_ok();
         }
-        std::fs::write(&path, b"this is not a database, it is a text of some length").unwrap();
+    }
+
+    #[test]
+    fn what_is_no_database_of_ours_is_set_aside_and_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        let aside = folder.path().join("notes.txt.unreadable");
+        let text = b"this is not a database, it is a text of some length";
+        std::fs::write(&path, text).unwrap();
         assert!(LocalState::open(&path, ID).unwrap().started_empty());
+        assert_eq!(std::fs::read(&aside).unwrap(), text);
+        // A database of another program, even one that numbers its tables as we do.
+        std::fs::remove_file(&path).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other
+            .execute_batch("CREATE TABLE Remotevolume (ID INTEGER); PRAGMA user_version = 1;")
+            .unwrap();
+        drop(other);
+        let before = std::fs::read(&path).unwrap();
+        assert!(LocalState::open(&path, ID).unwrap().started_empty());
+        assert_eq!(std::fs::read(&aside).unwrap(), before);
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_reached_now_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        let state = LocalState::open(&path, ID).unwrap();
+        state.put_segment(SegmentId([2; 16]), &[7; 100]).unwrap();
+        drop(state);
+        // Opening a database fails when its journal is a folder, whatever is in the file.
+        let journal = folder.path().join("x.sqlite-wal");
+        std::fs::create_dir(&journal).unwrap();
+        assert!(LocalState::open(&path, ID).is_err());
+        std::fs::remove_dir(&journal).unwrap();
+        let state = LocalState::open(&path, ID).unwrap();
+        assert!(!state.started_empty() && state.segment(SegmentId([2; 16])).unwrap().is_some());
     }
 
     #[test]
