@@ -7,15 +7,16 @@
 use std::sync::Arc;
 
 use duplicati_engine::{
-    format::{FormatError, manifest::SnapshotObject},
+    clock::Timestamp,
+    format::manifest::SnapshotObject,
     id::{PlanId, SnapshotId},
-    repository::{ObjectProblem, Repository, RepositoryError},
-    storage::ObjectName,
+    repository::{Repository, RepositoryError},
+    storage::{ObjectName, StoreErrorKind},
 };
 use serde::Serialize;
 
 use crate::{
-    compact::sessions::put_fence,
+    compact::sessions::{put_fence, put_session, session_name},
     control::RunControl,
     error::RunError,
     events::{Monitor, Severity},
@@ -70,10 +71,7 @@ pub async fn run_give_up(
                     "this is no version but the mark of a run that was ended; it costs nothing and stays",
                 );
             }
-            Err(RepositoryError::Object {
-                source: ObjectProblem::Format(FormatError::UnknownVersion { .. }),
-                ..
-            }) => {
+            Err(error) if error.is_newer() => {
                 return refuse("a newer program wrote it; it is not damaged, use that program");
             }
             Err(error) if is_not_found(&error) => report.absent.push(id),
@@ -86,8 +84,13 @@ pub async fn run_give_up(
     }
     for (id, _) in &report.given_up {
         control.check()?;
+        // Should this run be cut off before the fence stands, the session makes every collector put one first (S-3).
+        let is_new = open_session(&repository, *id).await?;
         repository.store.delete(&ObjectName::from(*id)).await?;
         put_fence(&repository, *id, PlanId([0; 16])).await?;
+        if is_new {
+            repository.store.delete(&session_name(*id)).await?;
+        }
         monitor.tell(
             Severity::Information,
             "VersionGivenUp",
@@ -96,4 +99,19 @@ pub async fn run_give_up(
         );
     }
     Ok(report)
+}
+
+/// Puts a session under the name, as old as can be. Returns false when there is one.
+async fn open_session(repository: &Repository, id: SnapshotId) -> Result<bool, RunError> {
+    let long_ago = Timestamp {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    match put_session(repository, id, "", "give-up", "", long_ago).await {
+        Ok(()) => Ok(true),
+        Err(RunError::Repository(error)) if error.store_kind() == Some(StoreErrorKind::AlreadyExists) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use duplicati_engine::{
     compaction::{PackFacts, SegmentFacts},
     format::{
+        FORMAT_VERSION, FormatError,
         index_segment::PackDescription,
         session::{Plan, Session},
     },
@@ -286,7 +287,7 @@ pub async fn list_plans(repository: &Repository) -> Result<Plans, RunError> {
     for info in listing.objects {
         let id = PlanId(info.name.id());
         let plan = read_json::<Plan>(repository, &info.name).await.and_then(|plan| {
-            belongs(repository, &info.name, plan.repository_id)?;
+            is_ours(repository, &info.name, plan.version, plan.repository_id)?;
             Ok(plan)
         });
         match plan {
@@ -314,7 +315,7 @@ pub async fn list_sessions(repository: &Repository) -> Result<Vec<ListedSession>
         let session = read_json::<Session>(repository, &info.name)
             .await
             .and_then(|session| {
-                belongs(repository, &info.name, session.repository_id)?;
+                is_ours(repository, &info.name, session.version, session.repository_id)?;
                 Ok(session)
             });
         match session {
@@ -326,13 +327,23 @@ pub async fn list_sessions(repository: &Repository) -> Result<Vec<ListedSession>
     Ok(sessions)
 }
 
-/// An object of another repository that opens all the same, as without encryption, says nothing about this one.
-fn belongs(repository: &Repository, name: &ObjectName, id: RepositoryId) -> Result<(), RepositoryError> {
-    if id == repository.config.repository_id {
+/// What another repository or a newer program wrote says nothing that could be relied on, although it opens and parses.
+fn is_ours(
+    repository: &Repository,
+    name: &ObjectName,
+    version: u32,
+    id: RepositoryId,
+) -> Result<(), RepositoryError> {
+    let source = if version != u32::from(FORMAT_VERSION) {
+        FormatError::UnknownVersion {
+            object: "object",
+            found: version.into(),
+        }
+    } else if id != repository.config.repository_id {
+        FormatError::damaged("object", format!("it belongs to repository {id}"))
+    } else {
         return Ok(());
-    }
-    let source =
-        duplicati_engine::format::FormatError::damaged("object", format!("it belongs to repository {id}"));
+    };
     Err(RepositoryError::object(name, repository.store.location(), source))
 }
 
@@ -342,7 +353,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(
 ) -> Result<T, RepositoryError> {
     let content = repository.get_object(name, &repository.index).await?;
     serde_json::from_slice(&content).map_err(|error| {
-        let source = duplicati_engine::format::FormatError::damaged("object", error.to_string());
+        let source = FormatError::damaged("object", error.to_string());
         RepositoryError::object(name, repository.store.location(), source)
     })
 }

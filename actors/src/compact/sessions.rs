@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use duplicati_engine::{
-    clock::{self, Clock},
+    clock::{self, Clock, Timestamp},
     crypto::secret::random_id,
     format::{
         manifest::{SnapshotObject, encode_json},
@@ -45,6 +45,33 @@ pub fn session_name(id: SnapshotId) -> ObjectName {
     ObjectName::of(ObjectKind::Session, id.0)
 }
 
+/// Puts a session object under a name that nobody used before.
+///
+/// # Errors
+/// When the target fails.
+pub async fn put_session(
+    repository: &Repository,
+    id: SnapshotId,
+    host: &str,
+    program: &str,
+    machine: &str,
+    started: Timestamp,
+) -> Result<(), RunError> {
+    let session = Session {
+        version: 1,
+        repository_id: repository.config.repository_id,
+        started: clock::text(started),
+        host: host.to_owned(),
+        program: program.to_owned(),
+        machine: machine.to_owned(),
+    };
+    let content = encode_json(&session);
+    repository
+        .put_object(&session_name(id), &repository.index, &content)
+        .await?;
+    Ok(())
+}
+
 impl OwnSession {
     /// Puts the session object. Plans are listed after this (S-2).
     ///
@@ -58,17 +85,7 @@ impl OwnSession {
         clock: &dyn Clock,
     ) -> Result<Self, RunError> {
         let id = SnapshotId(random_id()?);
-        let session = Session {
-            version: 1,
-            repository_id: repository.config.repository_id,
-            started: clock::text(clock.now()),
-            host: host.to_owned(),
-            program: program.to_owned(),
-            machine: machine.clone(),
-        };
-        repository
-            .put_object(&session_name(id), &repository.index, &encode_json(&session))
-            .await?;
+        put_session(repository, id, host, program, &machine, clock.now()).await?;
         Ok(Self { id, machine })
     }
 
@@ -174,6 +191,7 @@ pub async fn end_all(
         }
         let is_over = options.exclusive
             || match &session {
+                Err(error) if error.is_newer() => false,
                 // A damaged session says nothing; ending it costs its owner another try, never data.
                 Err(_) => is_exclusive_put,
                 Ok(session) if !own.machine.is_empty() && session.machine == own.machine => true,

@@ -285,10 +285,18 @@ async fn carry_out(
     report: &mut PurgeReport,
 ) -> Result<(), RunError> {
     let known = Known::take(repository, local).await?;
-    if let Some((plan, _)) = known.inventory.plans.first() {
+    let unreadable = known.inventory.unreadable_plans.iter().map(|(plan, _)| plan);
+    if let Some(plan) = known
+        .inventory
+        .plans
+        .iter()
+        .map(|(plan, _)| plan)
+        .chain(unreadable)
+        .next()
+    {
         // A listing in pages may show a collector neither the old manifest, gone by the page where it stood, nor the new one, on a page before.
         return Err(RunError::Refused(format!(
-            "a collection is not over yet (plan {plan}), and it might miss a version that is written anew; run compact to its end, then purge again; nothing was changed"
+            "a collection is not over yet (plan {plan}), and it might miss a version that is written anew; run compact to its end (repair first, if the plan cannot be read), then purge again; nothing was changed"
         )));
     }
     monitor.progress.set_phase(Phase::Working);

@@ -6,10 +6,14 @@
 
 use super::*;
 
-/// Copies lost chunks out of condemned packs. Returns whether any was found.
+/// Copies lost chunks out of condemned packs, each once: should the copy be found lost again, another try would go on for ever. Returns whether any was found.
 ///
 /// # Errors
 /// When the target fails, or somebody took this run for dead.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called once; the run's parts as they are"
+)]
 pub(super) async fn rescue(
     repository: &Arc<Repository>,
     options: &RepairOptions,
@@ -18,10 +22,11 @@ pub(super) async fn rescue(
     clock: &dyn Clock,
     control: &RunControl,
     report: &mut RepairReport,
+    copied: &mut HashSet<[u8; 16]>,
 ) -> Result<bool, RunError> {
     // S-2: the session comes before the plans.
     let own = OwnSession::begin(repository, &options.host, &options.program, machine, clock).await?;
-    let outcome = copy(repository, lost, &own, control, report).await;
+    let outcome = copy(repository, lost, &own, control, report, copied).await;
     let ended = own.end(repository).await;
     let found = outcome?;
     ended?;
@@ -34,6 +39,7 @@ async fn copy(
     own: &OwnSession,
     control: &RunControl,
     report: &mut RepairReport,
+    copied: &mut HashSet<[u8; 16]>,
 ) -> Result<bool, RunError> {
     let mut inventory = Inventory::take(repository, None).await?;
     let index = std::mem::take(&mut inventory.index);
@@ -41,8 +47,9 @@ async fn copy(
     for (id, _) in inventory.unindexed(&index) {
         control.check()?;
         if inventory.doomed.contains(&id) {
-            work.salvage(id, &[], |chunk| lost.get(&chunk.prefix()).is_some())
-                .await?;
+            let is_wanted =
+                |chunk: &ChunkId| lost.get(&chunk.prefix()).is_some() && !copied.contains(&chunk.prefix());
+            work.salvage(id, &[], is_wanted).await?;
         }
     }
     if work.salvager.chunks == 0 {
@@ -50,6 +57,7 @@ async fn copy(
     }
     work.store().await?;
     own.seal_off(repository).await?;
+    copied.extend(work.salvager.secured());
     report.salvaged_chunks += work.salvager.chunks;
     report.stored_packs.append(&mut work.salvager.packs);
     Ok(true)

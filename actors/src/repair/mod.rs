@@ -19,7 +19,7 @@ use duplicati_engine::{
     format::{codec::Decoder, index_segment::PackDescription},
     id::{ChunkId, PackId, SegmentId},
     index::{ChunkIndex, id_table::IdTable, local::LocalState},
-    repository::{ObjectProblem, Repository, RepositoryError},
+    repository::{Repository, RepositoryError},
     storage::{ObjectName, StoreErrorKind},
 };
 use serde::Serialize;
@@ -140,6 +140,7 @@ pub async fn run_repair(
     let check = CheckOptions { full: options.full };
     // A segment that stays although it cannot be read would be hidden by the local copy.
     let mut local = local.filter(|_| report.unreadable_packs.is_empty());
+    let mut copied = HashSet::new();
     loop {
         report.remaining = run_check(
             Arc::clone(&repository),
@@ -154,11 +155,21 @@ pub async fn run_repair(
         if options.dry_run || lost.is_empty() || !repository.data.can_open() {
             return Ok(report);
         }
-        // Each round that goes on has stored chunks that were lost, so this ends. A folder that is had again may name more.
+        // Each round that goes on has copied chunks that no round before had, so this ends. A folder that is had again may name more.
         let lost = std::mem::take(&mut report.remaining.lost);
         let machine = machine.clone();
         let (clock, control) = (clock.as_ref(), &control);
-        if !condemned::rescue(&repository, &options, &lost, machine, clock, control, &mut report).await? {
+        let found = condemned::rescue(
+            &repository,
+            &options,
+            &lost,
+            machine,
+            clock,
+            control,
+            &mut report,
+            &mut copied,
+        );
+        if !found.await? {
             report.remaining.lost = lost;
             return Ok(report);
         }
@@ -397,16 +408,7 @@ impl<'a> Work<'a> {
         }
         for (id, error) in &inventory.unreadable_segments {
             // What a newer program wrote is not ours to remove (F-8).
-            let is_newer = matches!(
-                error,
-                RepositoryError::Object {
-                    source: ObjectProblem::Format(
-                        duplicati_engine::format::FormatError::UnknownVersion { .. }
-                    ),
-                    ..
-                }
-            );
-            if self.covered_all && !is_newer && !is_not_found(error) {
+            if self.covered_all && !error.is_newer() && !is_not_found(error) {
                 replaced.push(*id);
             }
         }
@@ -468,7 +470,17 @@ async fn settle_plans(
         );
         return Ok(());
     }
-    for (id, _) in &inventory.unreadable_plans {
+    for (id, error) in &inventory.unreadable_plans {
+        if error.is_newer() {
+            let name = ObjectName::from(*id).to_string();
+            monitor.tell(
+                Severity::Warning,
+                "PlanOfNewerProgram",
+                name.as_bytes(),
+                "a newer program wrote this collection plan, so it stays; run compact with that program",
+            );
+            continue;
+        }
         repository.store.delete(&ObjectName::from(*id)).await?;
         report.removed_plans += 1;
     }

@@ -71,6 +71,11 @@ impl Salvager {
         self.secured.extend(chunks.map(|(id, _)| id.prefix()));
     }
 
+    /// What has a sound place by now, by the first bytes of its id.
+    pub fn secured(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.secured.iter().copied()
+    }
+
     /// Takes everything right out of an object that is not secured and for which `is_wanted` is true. Returns whether the pack's own footer could be read.
     pub fn take(
         &mut self,

@@ -153,6 +153,25 @@ impl RepositoryError {
         }
     }
 
+    /// What the target answered, if that is what went wrong.
+    pub fn store_kind(&self) -> Option<crate::storage::StoreErrorKind> {
+        match self {
+            Self::Store(error) => Some(error.kind),
+            _ => None,
+        }
+    }
+
+    /// Whether a newer program wrote the object: it is whole, and not ours to judge or remove (F-8).
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            Self::Object {
+                source: ObjectProblem::Format(FormatError::UnknownVersion { .. }),
+                ..
+            }
+        )
+    }
+
     /// Whether the bytes at the target are damaged or missing, as against the target not answering.
     pub fn is_damage(&self) -> bool {
         match self {
