@@ -132,6 +132,10 @@ counters! {
     deleted_symlinks,
     /// Files not read because of an error.
     files_with_error,
+    /// Sources, and folders above sources, that could not be entered.
+    missing_sources,
+    /// 1 when the walk was ended before its end because the run was to finish early.
+    cut_off,
     /// Files skipped for their size.
     too_large_files,
     /// Chunks that were not there yet.

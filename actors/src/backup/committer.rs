@@ -54,36 +54,27 @@ pub async fn commit(
     monitor: &Monitor,
 ) -> Result<Commit, RunError> {
     begun.store(true, Ordering::SeqCst);
-    let commit = put(repository, id, manifest, monitor).await?;
-    if matches!(commit, Commit::Fenced(_)) {
-        begun.store(false, Ordering::SeqCst);
-    }
-    Ok(commit)
-}
-
-async fn put(
-    repository: &Repository,
-    id: SnapshotId,
-    manifest: Box<Manifest>,
-    monitor: &Monitor,
-) -> Result<Commit, RunError> {
-    match repository.put_manifest(id, &manifest).await {
+    let outcome = repository.put_manifest(id, &manifest).await;
+    let commit = match outcome {
         Ok(size) => {
             Progress::add(&monitor.progress.stored_objects, 1);
             Progress::add(&monitor.progress.stored_bytes, size);
-            Ok(Commit::Done)
+            return Ok(Commit::Done);
         }
         Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::AlreadyExists => {
             // A put that was repeated because its answer was lost finds itself.
             match repository.get_snapshot(id).await {
-                Ok(SnapshotObject::Manifest(found)) if found == manifest => Ok(Commit::Done),
-                Ok(_) => Ok(Commit::Fenced(manifest)),
-                Err(error) if error.is_damage() => Ok(Commit::Fenced(manifest)),
-                Err(error) => Err(error.into()),
+                Ok(SnapshotObject::Manifest(found)) if found == manifest => return Ok(Commit::Done),
+                Err(error) if !error.is_damage() => return Err(error.into()),
+                Ok(_) | Err(_) => Ok(Commit::Fenced(manifest)),
             }
         }
-        Err(error) => Err(error.into()),
-    }
+        // It was never sent.
+        Err(error @ RepositoryError::ManifestTooLarge { .. }) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    begun.store(false, Ordering::SeqCst);
+    commit
 }
 
 /// What the committer works with.

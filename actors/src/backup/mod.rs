@@ -12,6 +12,7 @@ mod committer;
 mod frame_filler;
 mod indexer;
 mod kept;
+mod known_state;
 mod options;
 mod packer;
 mod parent;

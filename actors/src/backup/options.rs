@@ -49,6 +49,8 @@ pub enum ChangeDetection {
 pub struct BackupOptions {
     /// Absolute paths, raw bytes, without trailing slash.
     pub sources: Vec<Vec<u8>>,
+    /// Sources that were asked for as well and did not exist when the run was prepared.
+    pub missing_sources: u64,
     /// Include and exclude rules.
     pub filter: SourceFilter,
     /// Aimed-at size of a pack, bytes.
@@ -139,6 +141,7 @@ impl Default for BackupOptions {
     fn default() -> Self {
         Self {
             sources: Vec::new(),
+            missing_sources: 0,
             filter: SourceFilter::default(),
             pack_size_bytes: PACK_SIZE_BYTES_DEFAULT,
             zstd_level: duplicati_engine::compression::LEVEL_DEFAULT,
@@ -185,8 +188,8 @@ pub struct BackupReport {
     pub unchanged: bool,
     /// Whether it was stopped early.
     pub partial: bool,
-    /// Sources that do not exist.
-    pub missing_sources: Vec<String>,
+    /// Sources that did not exist or could not be entered; what is in them is missing from the snapshot, not deleted.
+    pub missing_sources: u64,
     /// Counters.
     pub progress: ProgressSnapshot,
 }

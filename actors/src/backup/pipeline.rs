@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One run of a backup: open a session, load what is known, start the stages, commit.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use duplicati_engine::{
     clock::{Clock, Timestamp},
     compaction::{Referenced, TreeScan},
     crypto::secret::random_id,
-    format::{
-        chunk_list::ChunkList,
-        codec::Decoder,
-        index_segment::PackDescription,
-        manifest::{Manifest, encode_json},
-        pack::PackClass,
-        path_text::PathText,
-        session::{Plan, Session},
-    },
-    id::{PackId, SnapshotId},
-    index::{ChunkIndex, ChunkSet, local::LocalState},
-    repository::{FrameReader, Repository, SnapshotListing},
+    format::{chunk_list::ChunkList, manifest::Manifest, path_text::PathText},
+    id::SnapshotId,
+    index::local::LocalState,
+    repository::{FrameReader, Repository},
     snapshot::TreeReader,
     source::AdvisoryLocking,
-    storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -37,6 +25,7 @@ use super::{
     committer::{self, Commit, commit},
     frame_filler::FrameFiller,
     indexer,
+    known_state::{KnownState, load_known_state},
     options::{BackupOptions, BackupReport},
     packer,
     parent::ParentTree,
@@ -45,7 +34,7 @@ use super::{
 use crate::{
     buffers::BufferPool,
     byte_budget::ByteBudget,
-    compact::sessions,
+    compact::sessions::{self, session_name},
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
@@ -53,14 +42,6 @@ use crate::{
     stage::Worker,
     supervisor::{self, StagePlan},
 };
-
-/// What the repository already has.
-struct KnownState {
-    known: Arc<ChunkSet>,
-    remembered: Vec<(PackId, Vec<u8>)>,
-    parent: Option<(SnapshotId, Manifest)>,
-    tree_index: Arc<ChunkIndex>,
-}
 
 /// Times that a run whose session was ended by others tries to commit.
 const COMMITS_MAX: u32 = 5;
@@ -71,7 +52,7 @@ const COMMITS_MAX: u32 = 5;
 /// The first cause; then no snapshot was made, what was stored is used by the next run, and everything that existed still does.
 pub async fn run_backup(
     repository: Arc<Repository>,
-    mut local: LocalState,
+    local: LocalState,
     options: BackupOptions,
     clock: Arc<dyn Clock>,
     monitor: Monitor,
@@ -80,103 +61,321 @@ pub async fn run_backup(
     let options = Arc::new(options);
     let begin = clock.now();
     monitor.progress.set_phase(Phase::Opening);
-    // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
-    let id = SnapshotId(random_id()?);
-    let machine = local.machine()?;
-    if !options.dry_run {
-        open_session(&repository, machine.clone(), &options, id, begin).await?;
-    }
-    if !options.dry_run {
-        end_stale_sessions(&repository, &machine, id, &monitor).await?;
-    }
-    let mut state = load_known_state(&repository, &mut local, &options, &monitor).await?;
-    let parent_id = state.parent.as_ref().map(|(id, _)| *id);
-    let mut id = id;
-    let mut fenced: Option<Box<Manifest>> = None;
-    let mut attempts = 0;
-    let commit_begun = Arc::new(AtomicBool::new(false));
-    let outcome = loop {
-        // What an ended session has stored may do as it is, if nothing of it was collected meanwhile.
-        let end = match fenced.take() {
-            Some(manifest) if is_whole(&repository, &state, &manifest).await? => {
-                commit(&repository, id, manifest, &commit_begun, &monitor)
-                    .await
-                    .map(|commit| StagesEnd { local, commit })
-            }
-            again => {
-                if again.is_some() {
-                    if options.stdin.is_some() {
-                        break Err(RunError::Refused(
-                            "another machine took this run for dead and deleted part of what it had stored, and standard input cannot be read again; run \
-                             the backup again"
-                                .to_owned(),
-                        ));
-                    }
-                    monitor.progress.start_over();
-                }
-                run_stages(
-                    &repository,
-                    local,
-                    &options,
-                    state,
-                    id,
-                    begin,
-                    &clock,
-                    &monitor,
-                    &control,
-                    &commit_begun,
-                )
-                .await
-            }
-        };
-        let end = match end {
-            Ok(end) => end,
-            Err(error) => break Err(error),
-        };
-        let Commit::Fenced(manifest) = end.commit else {
-            break Ok(matches!(end.commit, Commit::Done));
-        };
-        attempts += 1;
-        if attempts >= COMMITS_MAX {
-            break Err(RunError::Refused(format!(
-                "other machines ended this run {attempts} times before it was committed; raise the age from which they take a session for dead, then back \
-                 up again"
-            )));
-        }
-        monitor.tell(
-            Severity::Information,
-            "SessionFenced",
-            id.to_string().as_bytes(),
-            "another machine took this run for dead; what it stored is looked at again, and it goes on under a new name",
-        );
-        close_unused_session(&repository, id).await;
-        control.check()?;
-        // S-2 once more, under the new name.
-        local = end.local;
-        id = SnapshotId(random_id()?);
-        open_session(&repository, machine.clone(), &options, id, begin).await?;
-        state = load_known_state(&repository, &mut local, &options, &monitor).await?;
-        fenced = Some(manifest);
+    let mut id = SnapshotId(random_id()?);
+    let mut run = Attempts {
+        repository: &repository,
+        machine: local.machine()?,
+        options: &options,
+        begin,
+        clock: &clock,
+        monitor: &monitor,
+        control: &control,
+        commit_begun: Arc::new(AtomicBool::new(false)),
+        parent: None,
     };
-    if !options.dry_run && !commit_begun.load(Ordering::SeqCst) {
+    let outcome = run.until_committed(local, &mut id).await;
+    if !options.dry_run && !run.commit_begun.load(Ordering::SeqCst) {
         // No manifest was sent and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
         // commit of which nothing was heard: it may happen yet, and without the session nobody would wait for it (P-10).
         close_unused_session(&repository, id).await;
     }
+    let parent = run.parent;
     let committed = outcome?;
-    let unchanged = monitor.progress.snapshot().is_unchanged();
+    let progress = monitor.progress.snapshot();
     if committed && let Err(error) = repository.store.delete(&session_name(id)).await {
         tracing::debug!(%error, "a finished session stays for the next collection");
     }
     monitor.progress.set_phase(Phase::Done);
     Ok(BackupReport {
         snapshot: committed.then_some(id),
-        parent: parent_id,
-        unchanged,
-        partial: control.is_finishing_early(),
-        missing_sources: Vec::new(),
-        progress: monitor.progress.snapshot(),
+        parent,
+        unchanged: progress.is_unchanged(),
+        partial: progress.cut_off > 0,
+        missing_sources: options.missing_sources + progress.missing_sources,
+        progress,
     })
+}
+
+/// The tries of one run to commit, each under a session of its own.
+struct Attempts<'a> {
+    repository: &'a Arc<Repository>,
+    machine: String,
+    options: &'a Arc<BackupOptions>,
+    begin: Timestamp,
+    clock: &'a Arc<dyn Clock>,
+    monitor: &'a Monitor,
+    control: &'a RunControl,
+    /// Whether a manifest was sent of which nothing was heard.
+    commit_begun: Arc<AtomicBool>,
+    /// The version that was compared with first.
+    parent: Option<SnapshotId>,
+}
+
+impl Attempts<'_> {
+    /// Opens a session under `id` and works until its manifest stands; says whether there was anything to commit. `id` is the last session that was opened.
+    async fn until_committed(
+        &mut self,
+        mut local: LocalState,
+        id: &mut SnapshotId,
+    ) -> Result<bool, RunError> {
+        // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
+        if !self.options.dry_run {
+            self.open_session(*id).await?;
+            end_stale_sessions(self.repository, &self.machine, *id, self.monitor).await?;
+        }
+        let mut state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+        self.parent = state.parent.as_ref().map(|(id, _)| *id);
+        let mut fenced: Option<Box<Manifest>> = None;
+        for _ in 0..COMMITS_MAX {
+            let end = match fenced.take() {
+                // What an ended session has stored may do as it is, if nothing of it was collected meanwhile.
+                Some(manifest) if is_whole(self.repository, &state, &manifest).await? => StagesEnd {
+                    local,
+                    commit: commit(self.repository, *id, manifest, &self.commit_begun, self.monitor).await?,
+                },
+                again => {
+                    if again.is_some() {
+                        self.start_over()?;
+                    }
+                    self.run_stages(local, state, *id).await?
+                }
+            };
+            let Commit::Fenced(manifest) = end.commit else {
+                return Ok(matches!(end.commit, Commit::Done));
+            };
+            self.monitor.tell(
+                Severity::Information,
+                "SessionFenced",
+                id.to_string().as_bytes(),
+                "another machine took this run for dead; what it stored is looked at again, and it goes on under a new name",
+            );
+            close_unused_session(self.repository, *id).await;
+            self.control.check()?;
+            // S-2 once more, under the new name.
+            local = end.local;
+            *id = SnapshotId(random_id()?);
+            self.open_session(*id).await?;
+            state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+            fenced = Some(manifest);
+        }
+        Err(RunError::Refused(format!(
+            "other machines ended this run {COMMITS_MAX} times before it was committed; raise the age from which they take a session for dead, then back \
+             up again"
+        )))
+    }
+
+    fn start_over(&self) -> Result<(), RunError> {
+        if self.options.stdin.is_some() {
+            return Err(RunError::Refused(
+                "another machine took this run for dead and deleted part of what it had stored, and standard input cannot be read again; run the backup \
+                 again"
+                    .to_owned(),
+            ));
+        }
+        self.monitor.progress.start_over();
+        Ok(())
+    }
+
+    async fn open_session(&self, id: SnapshotId) -> Result<(), RunError> {
+        let BackupOptions { host, program, .. } = &**self.options;
+        sessions::put_session(self.repository, id, host, program, &self.machine, self.begin).await
+    }
+
+    /// Runs all stages to their end.
+    async fn run_stages(
+        &self,
+        local: LocalState,
+        state: KnownState,
+        id: SnapshotId,
+    ) -> Result<StagesEnd, RunError> {
+        let (repository, options) = (self.repository, self.options);
+        let (clock, monitor, control) = (self.clock, self.monitor, self.control);
+        let KnownState {
+            known,
+            remembered,
+            parent,
+            tree_index,
+        } = state;
+        let runtime = Handle::current();
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            chosen => chosen,
+        };
+        let budget_bytes = wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max());
+        let budget = ByteBudget::measured(budget_bytes, control);
+        let window = ByteBudget::new(wiring::WINDOW_BATCHES, control);
+        let raw_buffers = BufferPool::new(wiring::SEALER_CAPACITY_ITEMS + workers);
+        let sealed_buffers = BufferPool::new(wiring::PACKER_CAPACITY_ITEMS + workers);
+        let pack_buffers = BufferPool::new(2);
+
+        // From the last stage to the first.
+        let (indexed_sender, indexed) = oneshot::channel();
+        let (tree_sender, tree) = oneshot::channel();
+        let (committed_sender, mut committed) = oneshot::channel();
+        let (indexer_inlet, indexer_outlet) = inlet(indexer::NAME, wiring::INDEXER_CAPACITY_ITEMS, control);
+        let (uploader_inlet, uploader_outlet) =
+            inlet(uploader::NAME, wiring::UPLOADER_CAPACITY_ITEMS, control);
+        let (packer_inlet, packer_outlet) = inlet(packer::NAME, wiring::PACKER_CAPACITY_ITEMS, control);
+        let (sealer_inlet, sealer_outlet) = inlet(sealer::NAME, wiring::SEALER_CAPACITY_ITEMS, control);
+        let (builder_inlet, builder_outlet) =
+            inlet(tree_builder::NAME, wiring::TREE_BUILDER_CAPACITY_ITEMS, control);
+        let (chunker_inlet, chunker_outlet) = inlet(chunker::NAME, wiring::CHUNKER_CAPACITY_ITEMS, control);
+
+        let filler = || FrameFiller::new(sealer_inlet.clone(), budget.clone(), raw_buffers.clone());
+        let parent_tree = parent.as_ref().map(|(_, manifest)| {
+            let tree = TreeReader::new(Arc::clone(repository), tree_index, wiring::PARENT_CACHE_BYTES);
+            let parent = ParentTree {
+                tree: Arc::new(tree),
+                runtime: runtime.clone(),
+                known: Arc::clone(&known),
+                monitor: monitor.clone(),
+            };
+            (parent, ChunkList::from(manifest.root.clone()))
+        });
+
+        let mut stages = Vec::new();
+        let mut stage = |name, workers: Vec<Worker>| stages.push(StagePlan { name, workers });
+        let committing = committer::Committer {
+            repository: Arc::clone(repository),
+            id,
+            tree,
+            indexed,
+            manifest: manifest_maker(
+                repository,
+                options,
+                parent.as_ref().map(|(id, _)| *id),
+                self.begin,
+                clock,
+                monitor,
+            ),
+            done: committed_sender,
+            begun: Arc::clone(&self.commit_begun),
+            monitor: monitor.clone(),
+        };
+        let indexing = indexer::Indexer {
+            repository: Arc::clone(repository),
+            local,
+            remembered,
+            packs: indexer_outlet,
+            done: indexed_sender,
+            runtime: runtime.clone(),
+            monitor: monitor.clone(),
+            dry_run: options.dry_run,
+        };
+        stage(indexer::NAME, vec![Worker::thread(move || indexing.run())]);
+        let uploads = options.uploads.clamp(1, 64);
+        stage(
+            uploader::NAME,
+            (0..uploads)
+                .map(|_| {
+                    let uploading = uploader::Uploader {
+                        repository: Arc::clone(repository),
+                        packs: uploader_outlet.clone(),
+                        indexer: indexer_inlet.clone(),
+                        pack_buffers: pack_buffers.clone(),
+                        control: control.clone(),
+                        monitor: monitor.clone(),
+                        dry_run: options.dry_run,
+                    };
+                    Worker::task(uploading.run())
+                })
+                .collect(),
+        );
+        drop((indexer_inlet, uploader_outlet));
+        let packing = packer::Packer {
+            repository: Arc::clone(repository),
+            pack_size_bytes: options.pack_size_bytes,
+            verify: options.verify_packs,
+            frames: packer_outlet,
+            uploader: uploader_inlet,
+            sealed_buffers: sealed_buffers.clone(),
+            pack_buffers,
+        };
+        stage(packer::NAME, vec![Worker::thread(move || packing.run())]);
+        stage(
+            sealer::NAME,
+            (0..workers)
+                .map(|_| {
+                    let sealing = sealer::Sealer {
+                        level: options.zstd_level,
+                        verify: options.verify_packs,
+                        frames: sealer_outlet.clone(),
+                        packer: packer_inlet.clone(),
+                        raw_buffers: raw_buffers.clone(),
+                        sealed_buffers: sealed_buffers.clone(),
+                        monitor: monitor.clone(),
+                    };
+                    Worker::thread(move || sealing.run())
+                })
+                .collect(),
+        );
+        drop((sealer_outlet, packer_inlet));
+        let building = tree_builder::TreeBuilder {
+            repository: Arc::clone(repository),
+            known: Arc::clone(&known),
+            batches: builder_outlet,
+            frames: filler(),
+            done: tree_sender,
+            discard_if_unchanged: parent
+                .as_ref()
+                .filter(|_| !options.commit_unchanged)
+                .map(|(_, manifest)| manifest.control_files.clone()),
+            monitor: monitor.clone(),
+        };
+        stage(tree_builder::NAME, vec![Worker::thread(move || building.run())]);
+        stage(
+            chunker::NAME,
+            (0..workers)
+                .map(|_| {
+                    let chunking = chunker::Chunker {
+                        repository: Arc::clone(repository),
+                        known: Arc::clone(&known),
+                        batches: chunker_outlet.clone(),
+                        tree_builder: builder_inlet.clone(),
+                        frames: filler(),
+                        locking: if options.honour_locks {
+                            AdvisoryLocking::Respect
+                        } else {
+                            AdvisoryLocking::Ignore
+                        },
+                        skip_metadata: options.skip_metadata,
+                        honour_exclusion_xattr: options.honour_exclusion_xattr,
+                        clock: Arc::clone(clock),
+                        control: control.clone(),
+                        monitor: monitor.clone(),
+                    };
+                    Worker::thread(move || chunking.run())
+                })
+                .collect(),
+        );
+        drop((chunker_outlet, builder_inlet));
+        let walking = walker::WalkerArguments {
+            options: Arc::clone(options),
+            parent: parent_tree,
+            chunker: chunker_inlet,
+            window,
+            control: control.clone(),
+            monitor: monitor.clone(),
+        };
+        stage(walker::NAME, vec![Worker::thread(move || walker::run(walking))]);
+        drop(sealer_inlet);
+
+        monitor.progress.set_phase(Phase::Working);
+        supervisor::run(stages, control).await?;
+        // Only now, and not as one more stage: a worker that fails closes its inlet before the run hears of the failure, and to the stages behind it that looks
+        // like the end of the stream.
+        guarded(committing.run(), control.clone())
+            .await
+            .map_err(|error| control.cause().unwrap_or(error))?;
+        let committed = committed.try_recv().map_err(|_| RunError::Check {
+            stage: committer::NAME,
+            message: "the run ended without a word from it".to_owned(),
+        })?;
+        Ok(StagesEnd {
+            local: committed.local,
+            commit: committed.commit,
+        })
+    }
 }
 
 /// How the stages ended.
@@ -237,376 +436,11 @@ async fn end_stale_sessions(
     Ok(())
 }
 
-fn session_name(id: SnapshotId) -> ObjectName {
-    ObjectName::of(ObjectKind::Session, id.0)
-}
-
-async fn open_session(
-    repository: &Repository,
-    machine: String,
-    options: &BackupOptions,
-    id: SnapshotId,
-    begin: Timestamp,
-) -> Result<(), RunError> {
-    let session = Session {
-        version: 1,
-        repository_id: repository.config.repository_id,
-        started: text_time(begin),
-        host: options.host.clone(),
-        program: options.program.clone(),
-        machine,
-    };
-    repository
-        .put_object(&session_name(id), &repository.index, &encode_json(&session))
-        .await?;
-    Ok(())
-}
-
 /// Removes a session that cannot commit any more. If the manifest exists after all, the session is over anyway.
 async fn close_unused_session(repository: &Repository, id: SnapshotId) {
     if let Err(error) = repository.store.delete(&session_name(id)).await {
         tracing::debug!(%error, "an unused session stays for the next collection");
     }
-}
-
-async fn load_known_state(
-    repository: &Arc<Repository>,
-    local: &mut LocalState,
-    options: &BackupOptions,
-    monitor: &Monitor,
-) -> Result<KnownState, RunError> {
-    let condemned = condemned_packs(repository).await?;
-    // Only packs that the target lists in full are deduplicated against: what an index says of others would become a hole. So the next
-    // backup also replaces what a lost pack held, as far as the sources still have it.
-    let packs = repository.store.list(ObjectKind::Pack).await?.objects;
-    let packs: HashMap<PackId, u64> = packs
-        .into_iter()
-        .map(|info| (PackId(info.name.id()), info.size_bytes))
-        .collect();
-    let damaged = local.damaged_packs()?;
-    let (mut absent, mut doubtful) = (0u64, 0u64);
-    let can_read = repository.data.can_open();
-    let parent = match can_read {
-        true => choose_parent(repository.list_snapshots().await?, options),
-        false => None,
-    };
-    let known = Arc::new(ChunkSet::default());
-    let mut tree_index = ChunkIndex::new();
-    let mut take = |pack: PackDescription| {
-        if condemned.contains(&pack.id) {
-            return;
-        }
-        if packs.get(&pack.id) != Some(&pack.object_size_bytes) {
-            absent += 1;
-            return;
-        }
-        if damaged.contains(&pack.id) {
-            doubtful += 1;
-            return;
-        }
-        for frame in &pack.footer.frames {
-            for (id, _) in &frame.chunks {
-                known.insert(id);
-            }
-        }
-        // Trees are all that a backup reads back: the parent's, and its own when its session was ended.
-        if can_read && pack.footer.class == PackClass::Tree {
-            tree_index.add(&pack);
-        }
-    };
-    let loaded = repository.load_index(Some(local), |_, pack| take(pack)).await?;
-    for (id, error) in &loaded.unreadable {
-        let message =
-            format!("an index segment cannot be read, its chunks are stored again; run `repair`: {error}");
-        monitor.tell(
-            Severity::Warning,
-            "IndexSegmentUnreadable",
-            ObjectName::from(*id).to_string().as_bytes(),
-            message,
-        );
-    }
-    let mut remembered = Vec::new();
-    let mut settled = Vec::new();
-    let stored = local.stored_packs()?;
-    for (id, description) in stored {
-        let decoded = PackDescription::decode(&mut Decoder::new("remembered pack", &description));
-        // Only what the target really has is believed (S-5).
-        let is_usable = !condemned.contains(&id) && decoded.as_ref().is_ok_and(|pack| pack.id == id);
-        match decoded {
-            Ok(pack) if is_usable && packs.get(&id) == Some(&pack.object_size_bytes) => {
-                take(pack);
-                remembered.push((id, description));
-            }
-            _ => settled.push(id),
-        }
-    }
-    if absent > 0 {
-        let message = format!(
-            "{absent} packs that the index names are missing or cut off at the target; `test` says which files they cost"
-        );
-        monitor.tell(Severity::Warning, "PacksMissing", b"", message);
-    }
-    if doubtful > 0 {
-        let message = format!(
-            "{doubtful} packs were found damaged before; what the sources still have of them is stored again. Run `repair`: it saves what still opens, and \
-             no other machine uses them any more"
-        );
-        monitor.tell(Severity::Warning, "PacksDamaged", b"", message);
-    }
-    local.remove_stored_packs(&settled)?;
-    Ok(KnownState {
-        known,
-        remembered,
-        parent,
-        tree_index: Arc::new(tree_index),
-    })
-}
-
-/// Packs that some collector means to delete.
-async fn condemned_packs(repository: &Repository) -> Result<HashSet<PackId>, RunError> {
-    let mut condemned = HashSet::new();
-    for info in repository.store.list(ObjectKind::Plan).await?.objects {
-        match repository.get_object(&info.name, &repository.index).await {
-            Ok(content) => match serde_json::from_slice::<Plan>(&content) {
-                Ok(plan) if plan.version == 1 => condemned.extend(plan.packs),
-                _ => return Err(unreadable_plan(&info.name)),
-            },
-            // Carried out and removed since the listing.
-            Err(duplicati_engine::repository::RepositoryError::Store(error))
-                if error.kind == StoreErrorKind::NotFound => {}
-            Err(error) if error.is_damage() => return Err(unreadable_plan(&info.name)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(condemned)
-}
-
-fn unreadable_plan(name: &ObjectName) -> RunError {
-    // Without knowing what it condemns, every known chunk might be about to go.
-    RunError::Refused(format!(
-        "the collection plan {name} cannot be read; run `repair` to settle it, then back up again"
-    ))
-}
-
-/// The newest snapshot of the same sources, else the newest of this host: its tree says which files need no reading.
-fn choose_parent(listing: SnapshotListing, options: &BackupOptions) -> Option<(SnapshotId, Manifest)> {
-    let sources: Vec<PathText> = options
-        .sources
-        .iter()
-        .map(|path| PathText(path.clone()))
-        .collect();
-    let mut best = None;
-    for (id, manifest) in listing.snapshots {
-        let rank = (manifest.sources == sources, manifest.host == options.host);
-        if (rank.0 || rank.1) && best.as_ref().is_none_or(|(known, _)| rank >= *known) {
-            best = Some((rank, (id, manifest)));
-        }
-    }
-    best.map(|(_, found)| found)
-}
-
-/// Runs all stages to their end.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "called once; the run's parts as they are"
-)]
-async fn run_stages(
-    repository: &Arc<Repository>,
-    local: LocalState,
-    options: &Arc<BackupOptions>,
-    state: KnownState,
-    id: SnapshotId,
-    begin: Timestamp,
-    clock: &Arc<dyn Clock>,
-    monitor: &Monitor,
-    control: &RunControl,
-    commit_begun: &Arc<AtomicBool>,
-) -> Result<StagesEnd, RunError> {
-    let KnownState {
-        known,
-        remembered,
-        parent,
-        tree_index,
-    } = state;
-    let runtime = Handle::current();
-    let workers = match options.workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        chosen => chosen,
-    };
-    let budget_bytes = wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max());
-    let budget = ByteBudget::measured(budget_bytes, control);
-    let window = ByteBudget::new(wiring::WINDOW_BATCHES, control);
-    let raw_buffers = BufferPool::new(wiring::SEALER_CAPACITY_ITEMS + workers);
-    let sealed_buffers = BufferPool::new(wiring::PACKER_CAPACITY_ITEMS + workers);
-    let pack_buffers = BufferPool::new(2);
-
-    // From the last stage to the first.
-    let (indexed_sender, indexed) = oneshot::channel();
-    let (tree_sender, tree) = oneshot::channel();
-    let (committed_sender, mut committed) = oneshot::channel();
-    let (indexer_inlet, indexer_outlet) = inlet(indexer::NAME, wiring::INDEXER_CAPACITY_ITEMS, control);
-    let (uploader_inlet, uploader_outlet) = inlet(uploader::NAME, wiring::UPLOADER_CAPACITY_ITEMS, control);
-    let (packer_inlet, packer_outlet) = inlet(packer::NAME, wiring::PACKER_CAPACITY_ITEMS, control);
-    let (sealer_inlet, sealer_outlet) = inlet(sealer::NAME, wiring::SEALER_CAPACITY_ITEMS, control);
-    let (builder_inlet, builder_outlet) =
-        inlet(tree_builder::NAME, wiring::TREE_BUILDER_CAPACITY_ITEMS, control);
-    let (chunker_inlet, chunker_outlet) = inlet(chunker::NAME, wiring::CHUNKER_CAPACITY_ITEMS, control);
-
-    let filler = || FrameFiller::new(sealer_inlet.clone(), budget.clone(), raw_buffers.clone());
-    let parent_tree = parent.as_ref().map(|(_, manifest)| {
-        let tree = TreeReader::new(Arc::clone(repository), tree_index, wiring::PARENT_CACHE_BYTES);
-        let parent = ParentTree {
-            tree: Arc::new(tree),
-            runtime: runtime.clone(),
-            known: Arc::clone(&known),
-            monitor: monitor.clone(),
-        };
-        (parent, ChunkList::from(manifest.root.clone()))
-    });
-
-    let mut stages = Vec::new();
-    let mut stage = |name, workers: Vec<Worker>| stages.push(StagePlan { name, workers });
-    let committing = committer::Committer {
-        repository: Arc::clone(repository),
-        id,
-        tree,
-        indexed,
-        manifest: manifest_maker(
-            repository,
-            options,
-            parent.as_ref().map(|(id, _)| *id),
-            begin,
-            clock,
-            monitor,
-            control,
-        ),
-        done: committed_sender,
-        begun: Arc::clone(commit_begun),
-        monitor: monitor.clone(),
-    };
-    let indexing = indexer::Indexer {
-        repository: Arc::clone(repository),
-        local,
-        remembered,
-        packs: indexer_outlet,
-        done: indexed_sender,
-        runtime: runtime.clone(),
-        monitor: monitor.clone(),
-        dry_run: options.dry_run,
-    };
-    stage(indexer::NAME, vec![Worker::thread(move || indexing.run())]);
-    let uploads = options.uploads.clamp(1, 64);
-    stage(
-        uploader::NAME,
-        (0..uploads)
-            .map(|_| {
-                let uploading = uploader::Uploader {
-                    repository: Arc::clone(repository),
-                    packs: uploader_outlet.clone(),
-                    indexer: indexer_inlet.clone(),
-                    pack_buffers: pack_buffers.clone(),
-                    control: control.clone(),
-                    monitor: monitor.clone(),
-                    dry_run: options.dry_run,
-                };
-                Worker::task(uploading.run())
-            })
-            .collect(),
-    );
-    drop((indexer_inlet, uploader_outlet));
-    let packing = packer::Packer {
-        repository: Arc::clone(repository),
-        pack_size_bytes: options.pack_size_bytes,
-        verify: options.verify_packs,
-        frames: packer_outlet,
-        uploader: uploader_inlet,
-        sealed_buffers: sealed_buffers.clone(),
-        pack_buffers,
-    };
-    stage(packer::NAME, vec![Worker::thread(move || packing.run())]);
-    stage(
-        sealer::NAME,
-        (0..workers)
-            .map(|_| {
-                let sealing = sealer::Sealer {
-                    level: options.zstd_level,
-                    verify: options.verify_packs,
-                    frames: sealer_outlet.clone(),
-                    packer: packer_inlet.clone(),
-                    raw_buffers: raw_buffers.clone(),
-                    sealed_buffers: sealed_buffers.clone(),
-                    monitor: monitor.clone(),
-                };
-                Worker::thread(move || sealing.run())
-            })
-            .collect(),
-    );
-    drop((sealer_outlet, packer_inlet));
-    let building = tree_builder::TreeBuilder {
-        repository: Arc::clone(repository),
-        known: Arc::clone(&known),
-        batches: builder_outlet,
-        frames: filler(),
-        done: tree_sender,
-        discard_if_unchanged: parent
-            .as_ref()
-            .filter(|_| !options.commit_unchanged)
-            .map(|(_, manifest)| manifest.control_files.clone()),
-        monitor: monitor.clone(),
-    };
-    stage(tree_builder::NAME, vec![Worker::thread(move || building.run())]);
-    stage(
-        chunker::NAME,
-        (0..workers)
-            .map(|_| {
-                let chunking = chunker::Chunker {
-                    repository: Arc::clone(repository),
-                    known: Arc::clone(&known),
-                    batches: chunker_outlet.clone(),
-                    tree_builder: builder_inlet.clone(),
-                    frames: filler(),
-                    locking: if options.honour_locks {
-                        AdvisoryLocking::Respect
-                    } else {
-                        AdvisoryLocking::Ignore
-                    },
-                    skip_metadata: options.skip_metadata,
-                    honour_exclusion_xattr: options.honour_exclusion_xattr,
-                    clock: Arc::clone(clock),
-                    control: control.clone(),
-                    monitor: monitor.clone(),
-                };
-                Worker::thread(move || chunking.run())
-            })
-            .collect(),
-    );
-    drop((chunker_outlet, builder_inlet));
-    let walking = walker::WalkerArguments {
-        options: Arc::clone(options),
-        parent: parent_tree,
-        chunker: chunker_inlet,
-        window,
-        control: control.clone(),
-        monitor: monitor.clone(),
-    };
-    stage(walker::NAME, vec![Worker::thread(move || walker::run(walking))]);
-    drop(sealer_inlet);
-
-    monitor.progress.set_phase(Phase::Working);
-    supervisor::run(stages, control).await?;
-    // Only now, and not as one more stage: a worker that fails closes its inlet before the run hears of the failure, and to the stages behind it that looks
-    // like the end of the stream.
-    guarded(committing.run(), control.clone())
-        .await
-        .map_err(|error| control.cause().unwrap_or(error))?;
-    let committed = committed.try_recv().map_err(|_| RunError::Check {
-        stage: committer::NAME,
-        message: "the run ended without a word from it".to_owned(),
-    })?;
-    Ok(StagesEnd {
-        local: committed.local,
-        commit: committed.commit,
-    })
 }
 
 /// Ends a task when the run is over early, whatever it waits for.
@@ -629,10 +463,9 @@ fn manifest_maker(
     begin: Timestamp,
     clock: &Arc<dyn Clock>,
     monitor: &Monitor,
-    control: &RunControl,
 ) -> ManifestMaker {
     let (options, clock) = (Arc::clone(options), Arc::clone(clock));
-    let (monitor, control) = (monitor.clone(), control.clone());
+    let monitor = monitor.clone();
     let repository_id = repository.config.repository_id;
     Box::new(move |tree| {
         let progress = monitor.progress.snapshot();
@@ -655,7 +488,7 @@ fn manifest_maker(
                 .iter()
                 .map(|path| PathText(path.clone()))
                 .collect(),
-            complete: !control.is_finishing_early(),
+            complete: progress.cut_off == 0,
             root: tree.root.into(),
             parent,
             totals: tree.totals,

@@ -4,7 +4,12 @@
 //! In: nothing. Out: `WalkBatch` to the chunkers. Waits for room there and for the window. Unchanged entries are passed on as the parent has
 //! them; nothing is read here but folders and metadata. A folder or file that cannot be read is told and left out: it never stops the walk.
 
-use std::{collections::HashSet, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use duplicati_engine::{
     format::{
@@ -67,6 +72,8 @@ struct Level<'a> {
     /// File system of the source, for `one_file_system`.
     device: Option<u64>,
     drop_if_empty: bool,
+    /// A source that the parent does not have, or below one: all of it is looked at, whatever is said to have changed.
+    is_new: bool,
 }
 
 enum Names<'a> {
@@ -196,14 +203,13 @@ impl Walker {
             parent,
             device,
             drop_if_empty: false,
+            is_new: false,
         }];
         while let Some(level) = levels.last_mut() {
-            let stopping = self.control.is_finishing_early();
             let position = level.position;
             level.position += 1;
             self.path.truncate(level.path_length);
-            let step = match &level.names {
-                _ if stopping => None,
+            let mut step = match &level.names {
                 Names::Way(node) => {
                     let next = node.children.iter().nth(position);
                     next.map(|(name, child)| (name.clone(), Some(child)))
@@ -211,13 +217,18 @@ impl Walker {
                 Names::All(listing) => listing.get(position).map(|entry| (entry.name.to_vec(), None)),
                 Names::Chosen(names) => names.get(position).map(|name| (name.clone(), None)),
             };
+            let is_cut_off = step.is_some() && self.control.is_finishing_early();
+            if is_cut_off {
+                self.monitor.progress.cut_off.store(1, Ordering::Relaxed);
+                step = None;
+            }
             match step {
                 Some((name, way)) => {
                     if let Some(below) = self.visit(level, name, way)? {
                         self.descend(&mut levels, below);
                     }
                 }
-                None => self.leave(&mut levels, stopping)?,
+                None => self.leave(&mut levels, is_cut_off)?,
             }
         }
         Ok(())
@@ -235,11 +246,11 @@ impl Walker {
     }
 
     /// Ends the folder on top, and opens the one above again if it was closed.
-    fn leave(&mut self, levels: &mut Vec<Level<'_>>, stopping: bool) -> Result<(), RunError> {
+    fn leave(&mut self, levels: &mut Vec<Level<'_>>, is_cut_off: bool) -> Result<(), RunError> {
         let Some(mut level) = levels.pop() else {
             return Ok(());
         };
-        if let (Some(tree), Some(folder), false) = (&self.parent, &mut level.parent, stopping) {
+        if let (Some(tree), Some(folder), false) = (&self.parent, &mut level.parent, is_cut_off) {
             tree.finish(folder);
         }
         let Some(above) = levels.last_mut() else {
@@ -289,7 +300,9 @@ impl Walker {
             (Some(tree), Some(parent)) => tree.find(parent, &name),
             _ => None,
         };
+        let is_new = level.is_new || (way.is_some() && !on_the_way && known.is_none());
         let looks_below = match self.look(on_the_way) {
+            _ if is_new => false,
             Look::Here => false,
             Look::Below => true,
             Look::Deleted => {
@@ -298,8 +311,6 @@ impl Walker {
                 }
                 return Ok(None);
             }
-            // A source that the parent does not know is new.
-            Look::Nowhere if way.is_some() && known.is_none() => false,
             Look::Nowhere => {
                 if let Some(known) = known {
                     self.keep(known)?;
@@ -315,6 +326,7 @@ impl Walker {
             Ok(Some((folder, looked_up))) => (folder, Some(looked_up)),
             Ok(None) => (folder, None),
             Err(error) => {
+                self.miss_source();
                 let path = self.path.clone();
                 self.tell_error(&path, &error);
                 return Ok(None);
@@ -340,6 +352,7 @@ impl Walker {
                     &self.path,
                     "the source does not exist",
                 );
+                self.miss_source();
                 return Ok(None);
             }
             // Named as changed, and gone by now.
@@ -350,6 +363,9 @@ impl Walker {
                 return Ok(None);
             }
             Err(error) => {
+                if way.is_some() {
+                    self.miss_source();
+                }
                 let path = self.path.clone();
                 self.tell_error(&path, &error);
                 return Ok(None);
@@ -365,6 +381,7 @@ impl Walker {
                 way,
                 on_the_way,
                 looks_below,
+                is_new,
                 known,
             );
         }
@@ -388,6 +405,7 @@ impl Walker {
         way: Option<&'a SourceNode>,
         on_the_way: bool,
         looks_below: bool,
+        is_new: bool,
         known: Option<TreeEntry>,
     ) -> Result<Option<Level<'a>>, RunError> {
         let mut drop_if_empty = on_the_way || self.options.exclude_empty_folders;
@@ -429,7 +447,7 @@ impl Walker {
         let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         let folder = match opened {
             Ok(folder) => Arc::new(folder),
-            Err(error) => return self.keep_unreadable_folder(entry, &error),
+            Err(error) => return self.keep_unreadable_folder(entry, &error, way.is_some()),
         };
         let crosses =
             self.options.one_file_system && source_device.is_some_and(|device| device != stat.device);
@@ -445,7 +463,7 @@ impl Walker {
                     }
                     Names::All(listing)
                 }
-                Err(error) => return self.keep_unreadable_folder(entry, &error),
+                Err(error) => return self.keep_unreadable_folder(entry, &error, way.is_some()),
             },
         };
         let same_inode = known
@@ -504,7 +522,13 @@ impl Walker {
             parent,
             device: source_device.or((!on_the_way).then_some(stat.device)),
             drop_if_empty,
+            is_new,
         }))
+    }
+
+    /// A source, or a folder above one, could not be entered: what is in it is missing from this version, not deleted.
+    fn miss_source(&self) {
+        Progress::add(&self.monitor.progress.missing_sources, 1);
     }
 
     /// A folder that cannot be listed is kept as an entry, so that its owner and mode come back; its content is told as missing.
@@ -512,7 +536,11 @@ impl Walker {
         &mut self,
         entry: TreeEntry,
         error: &SourceError,
+        is_source: bool,
     ) -> Result<Option<Level<'a>>, RunError> {
+        if is_source {
+            self.miss_source();
+        }
         let path = self.path.clone();
         self.tell_error(&path, error);
         if error.kind != SourceErrorKind::Vanished && error.kind != SourceErrorKind::ChangedType {

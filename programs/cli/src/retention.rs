@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which versions go, by the options; and letting them go.
 
+use std::collections::BTreeMap;
+
 use duplicati_actors::control::RunControl;
 use duplicati_engine::{
     repository::Repository,
@@ -55,29 +57,33 @@ pub fn policy(options: &Options) -> Outcome<Option<RetentionPolicy>> {
     }
 }
 
-/// The versions that a policy does not keep.
+/// The versions that a policy does not keep, newest first. The versions of each machine and job are looked at by themselves: otherwise a machine
+/// that backs up often would push out the only versions of one that seldom does.
 pub fn removed(invocation: &Invocation, versions: &[Version], policy: &RetentionPolicy) -> Vec<Version> {
-    let snapshots: Vec<_> = versions
-        .iter()
-        .map(|version| SnapshotForRetention {
-            index: version.number as usize,
-            time_unix_seconds: version.time.as_second(),
-            complete: version.manifest.complete,
-        })
-        .collect();
     let options = RetentionOptions {
         allow_full_removal: invocation.options.bool("allow-full-removal"),
         time_tolerance: !invocation.options.bool("disable-time-tolerance"),
     };
-    let plan = plan(
-        &snapshots,
-        invocation.now().timestamp().as_second(),
-        policy,
-        options,
-    );
-    plan.removed()
-        .filter_map(|planned| versions.get(planned.snapshot.index).cloned())
-        .collect()
+    let now = invocation.now().timestamp().as_second();
+    let mut histories: BTreeMap<(&str, &str), Vec<SnapshotForRetention>> = BTreeMap::new();
+    for (index, version) in versions.iter().enumerate() {
+        let history = (version.manifest.host.as_str(), version.manifest.name.as_str());
+        histories.entry(history).or_default().push(SnapshotForRetention {
+            index,
+            time_unix_seconds: version.time.as_second(),
+            complete: version.manifest.complete,
+        });
+    }
+    let mut removed: Vec<Version> = Vec::new();
+    for snapshots in histories.values() {
+        let plan = plan(snapshots, now, policy, options);
+        removed.extend(
+            plan.removed()
+                .filter_map(|planned| versions.get(planned.snapshot.index).cloned()),
+        );
+    }
+    removed.sort_by_key(|version| version.number);
+    removed
 }
 
 /// Keeps the newest of all versions unless the user permits to lose it.

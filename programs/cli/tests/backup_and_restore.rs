@@ -636,6 +636,58 @@ fn a_missing_source_never_costs_an_older_version() {
 }
 
 #[test]
+fn a_source_that_cannot_be_entered_never_costs_an_older_version() {
+    // Root enters everything, so the source is replaced by what no listing opens: a file where a folder above it was.
+    let world = World::new();
+    let above = world.path("mounts");
+    let other = above.join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("only-here"), "precious").unwrap();
+    let link = world.path("link");
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let more = [
+        link.to_str().unwrap(),
+        "--symlink-policy=Follow",
+        "--keep-versions=1",
+    ];
+    world.backup(&more).expect(0);
+    std::fs::rename(&above, world.path("unmounted")).unwrap();
+    let second = world.backup(&more);
+    assert_eq!(second.code, 2, "{}", second.stderr);
+    let found = world.on_destination("find", &["*only-here"]).expect(0);
+    assert!(found.stdout.contains("only-here"));
+}
+
+#[test]
+fn retention_thins_out_the_versions_of_this_machine_and_job_only() {
+    let world = World::new();
+    let text = |text: &str| std::fs::write(world.source().join("a.txt"), text).unwrap();
+    text("of the other machine");
+    world.backup(&["--machine-name=seldom"]).expect(0);
+    text("of the other job");
+    world.backup(&["--backup-name=photos"]).expect(0);
+    for version in ["1", "2", "3"] {
+        text(version);
+        world.backup(&["--keep-versions=1"]).expect(0);
+    }
+    let kept = |world: &World| {
+        let path = world.source().join("a.txt");
+        let dump = |version: String| world.on_destination("dump", &[path.to_str().unwrap(), &version]);
+        (0..5)
+            .map(|version| dump(format!("--version={version}")))
+            .filter(|outcome| outcome.code == 0)
+            .map(|outcome| outcome.stdout)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&world), ["3", "of the other job", "of the other machine"]);
+    text("4");
+    world.backup(&[]).expect(0);
+    // By hand as well: every history keeps its newest.
+    world.on_destination("delete", &["--keep-versions=1"]).expect(0);
+    assert_eq!(kept(&world), ["4", "of the other job", "of the other machine"]);
+}
+
+#[test]
 fn a_repository_that_lost_its_config_is_not_papered_over() {
     let world = World::new();
     world.backup(&[]).expect(0);

@@ -120,6 +120,22 @@ fn a_file_named_as_changed_that_is_gone_leaves_the_version() {
 }
 
 #[test]
+fn a_source_that_is_new_is_looked_at_whole_whatever_is_named() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    let second = world.path("second");
+    std::fs::create_dir_all(second.join("deep/er")).unwrap();
+    std::fs::write(second.join("deep/er/c.txt"), "new source").unwrap();
+    let option = format!("--changed-files={}", world.source().join("a.txt").display());
+    world.backup(&[second.to_str().unwrap(), &option]).expect(0);
+    let listed = world.on_destination("list", &["0"]).expect(0).stdout;
+    assert!(
+        listed.contains("deep/er/c.txt") && listed.contains("b.bin"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn a_first_backup_looks_at_everything_whatever_is_named() {
     let world = World::new();
     let option = format!("--changed-files={}", world.source().join("a.txt").display());

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     backup_follow_up::follow_up,
-    backup_options::{backup_options, lacks_a_source},
+    backup_options::{backup_options, host_name},
     compact::{compact, compact_options, compact_values},
     delete::deleted_values,
 };
@@ -160,7 +160,7 @@ async fn after_backup(
     if report.partial || connection.database.is_none() || !may_read {
         return Ok(after);
     }
-    if policy.is_some() && lacks_a_source(invocation) {
+    if policy.is_some() && report.missing_sources > 0 && !invocation.options.bool("allow-missing-source") {
         // An unmounted disk must not cost the last good copy of what is on it.
         invocation.log.warning(
             "RetentionSkipped",
@@ -169,8 +169,12 @@ async fn after_backup(
         return Ok(after);
     }
     if let Some(policy) = policy {
-        let all = versions::list(invocation, &connection.repository).await?;
-        let removed = retention::removed(invocation, &all, policy);
+        // Other machines and jobs in this repository keep theirs by rules of their own.
+        let mut own = versions::list(invocation, &connection.repository).await?;
+        let host = host_name(&invocation.options);
+        let name = invocation.options.string("backup-name").unwrap_or_default();
+        own.retain(|version| version.manifest.host == host && version.manifest.name == name);
+        let removed = retention::removed(invocation, &own, policy);
         after.removed =
             retention::remove(invocation, &connection.repository, removed, &invocation.control).await?;
     }

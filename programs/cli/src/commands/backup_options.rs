@@ -26,12 +26,13 @@ const PACK_SIZE_BYTES_FOLDER: u64 = 8 << 20;
 pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
     let options = &invocation.options;
     let stdin = options.bool("stdin").then(|| stdin_name(options)).transpose()?;
-    let sources = match &stdin {
-        Some(_) => Vec::new(),
+    let (sources, missing_sources) = match &stdin {
+        Some(_) => (Vec::new(), 0),
         None => sources(invocation)?,
     };
     let mut backup = BackupOptions {
         sources,
+        missing_sources,
         filter: invocation.source_filter()?,
         zstd_level: options.zstd_level(),
         workers: workers(options),
@@ -204,8 +205,8 @@ fn stdin_name(options: &Options) -> Outcome<Vec<u8>> {
     Ok(name.as_bytes().to_vec())
 }
 
-/// The sources on the command line that exist: absolute, each once, none inside of another.
-pub fn sources(invocation: &Invocation) -> Outcome<Vec<Vec<u8>>> {
+/// The sources on the command line that exist: absolute, each once, none inside of another; and how many do not.
+fn sources(invocation: &Invocation) -> Outcome<(Vec<Vec<u8>>, u64)> {
     let options = &invocation.options;
     let first = usize::from(invocation.spec.takes_destination);
     let named = invocation.arguments_from(first);
@@ -216,6 +217,7 @@ pub fn sources(invocation: &Invocation) -> Outcome<Vec<Vec<u8>>> {
         ));
     }
     let mut existing = Vec::with_capacity(named.len());
+    let mut missing_count = 0;
     for text in named {
         let path = invocation.absolute(text);
         match std::fs::symlink_metadata(Path::new(OsStr::from_bytes(&path))) {
@@ -231,7 +233,10 @@ pub fn sources(invocation: &Invocation) -> Outcome<Vec<Vec<u8>>> {
                 }
                 existing.push(path);
             }
-            Err(error) => missing(invocation, &path, &error)?,
+            Err(error) => {
+                missing(invocation, &path, &error)?;
+                missing_count += 1;
+            }
         }
     }
     if existing.is_empty() {
@@ -240,20 +245,7 @@ pub fn sources(invocation: &Invocation) -> Outcome<Vec<Vec<u8>>> {
             "none of the sources exists, so there is nothing to back up",
         ));
     }
-    Ok(without_nested(existing))
-}
-
-/// Whether a source is missing and nobody said that it may be: then this version must not push older ones out.
-pub fn lacks_a_source(invocation: &Invocation) -> bool {
-    if invocation.options.bool("allow-missing-source") || invocation.options.bool("stdin") {
-        return false;
-    }
-    let first = usize::from(invocation.spec.takes_destination);
-    let exists = |path: &[u8]| std::fs::symlink_metadata(Path::new(OsStr::from_bytes(path))).is_ok();
-    invocation
-        .arguments_from(first)
-        .iter()
-        .any(|text| !exists(&invocation.absolute(text)))
+    Ok((without_nested(existing), missing_count))
 }
 
 fn is_empty_folder(path: &[u8]) -> bool {
