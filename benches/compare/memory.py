@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """Peak memory of backup and restore: many small files, one huge file, a source tree.
 
-    python3 memory.py                                 ours, all cases at full size (about 60 GiB below --folder)
+    python3 memory.py                                 ours, all cases at full size (about 35 GiB below --folder)
     python3 memory.py --cases tiny --scale 0.1 --only ours,restic
 
 Memory must depend neither on the number of files nor on their size, so each case also runs at a tenth of its size: `growth` is
@@ -9,6 +9,7 @@ the ratio of the two peaks.
 """
 
 import argparse
+import hashlib
 import shutil
 import sys
 import time
@@ -28,27 +29,42 @@ def measure(kind, scratch, case, scale, timeout):
     source = scratch.path / "source"
     peer = runner.new_peer(kind, scratch)
     found = {}
+    files = datasets.list_files(source)
+    digests = None
     for operation in ("first", "unchanged", "restore"):
         runner.note_load()
+        if operation == "restore" and case == "huge":
+            # No disk is asked to hold it twice: its digest stands for it.
+            digests = {file: digest(source / file) for file in files}
+            shutil.rmtree(source)
         commands = peer.restore(scratch.empty("restored"), source) if operation == "restore" else peer.backup(source)
         sample = runner.run_operation(peer, commands, scratch.log(peer), timeout)
         found[operation] = sample
         print(f"  {case} x {scale:g} {peer.name:12} {operation:10} peak {sample['rss_bytes'] / 2**20:6.0f} MiB  wall {sample['wall_seconds']:8.1f} s  cpu {sample['cpu_seconds']:8.1f} s",
               file=sys.stderr, flush=True)
-    files = datasets.list_files(source)
-    runner.compare_trees(source, runner.find_restored(scratch.path / "restored", source, files[0]), files, content_every=50)
+    restored = runner.find_restored(scratch.path / "restored", source, files[0])
+    if digests is None:
+        runner.compare_trees(source, restored, files, content_every=50)
+    elif {file: digest(restored / file) for file in files} != digests:
+        raise runner.OperationFailed("what was restored is not what was backed up")
     for name in ("restored", f"repository-{kind.name}", f"state-{kind.name}"):
         shutil.rmtree(scratch.path / name, ignore_errors=True)
     return found
 
 
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
 def run_case(case, kinds, scratch, scales, timeout):
     rows, failures = [], []
     for scale in scales:
-        scratch.require(FULL_BYTES[case] * scale * 3.1, f"{case} at scale {scale:g}")
-        shutil.rmtree(scratch.path / "source", ignore_errors=True)
-        facts = datasets.make(case, scratch.path / "source", scale)
+        scratch.require(FULL_BYTES[case] * scale * (1.7 if case == "huge" else 3.1), f"{case} at scale {scale:g}")
         for kind in kinds:
+            # Made for each program anew: one of them may have used it up. The same seed gives the same files.
+            shutil.rmtree(scratch.path / "source", ignore_errors=True)
+            facts = datasets.make(case, scratch.path / "source", scale)
             try:
                 rows.append({"case": case, "scale": scale, "dataset": facts, "peer": kind.name, "operations": measure(kind, scratch, case, scale, timeout)})
             except runner.OperationFailed as failure:

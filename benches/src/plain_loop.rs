@@ -111,6 +111,7 @@ impl<'a> PlainLoop<'a> {
         let manifest = Manifest {
             version: 1,
             kind: "manifest".to_owned(),
+            id: None,
             repository_id: self.repository.config.repository_id,
             time: "2026-01-01T00:00:00.000000000Z".to_owned(),
             finished: "2026-01-01T00:00:00.000000000Z".to_owned(),
