@@ -2,9 +2,6 @@
 //! From the destination on the command line to an open repository and its local database.
 
 use std::{
-    fs::File,
-    io::{Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,9 +20,9 @@ use duplicati_programs_common::{
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
+    process_lock::{ProcessLock, ProcessLockError},
     target,
 };
-use rustix::fs::{FlockOperation, flock};
 
 use crate::{
     failure::{Outcome, failed, wrong_arguments},
@@ -37,8 +34,6 @@ use crate::{
 const TREE_CACHE_BYTES: u64 = 32 << 20;
 /// Average chunk of a new repository unless chosen, bytes.
 const CHUNK_SIZE_BYTES_AVERAGE: u64 = 128 << 10;
-/// Longest content of a lock file that is looked at, bytes.
-const LOCK_FILE_BYTES_MAX: u64 = 32;
 
 /// A destination and its store; nothing was read from it yet.
 pub struct Target {
@@ -52,7 +47,7 @@ pub struct Connection {
     /// None for commands that only read and have no database here.
     pub database: Option<PathBuf>,
     /// Kept for commands that change something.
-    _lock: Option<LocalLock>,
+    _lock: Option<ProcessLock>,
 }
 
 impl Target {
@@ -218,7 +213,7 @@ impl Target {
             false,
         )?;
         let database = invocation.environment.current_folder.join(database);
-        let lock = LocalLock::take(&database)?;
+        let lock = lock(&database)?;
         Ok(Connection {
             repository,
             database: Some(database),
@@ -297,77 +292,25 @@ fn chunking(invocation: &Invocation) -> ChunkingParameters {
     )
 }
 
-/// Keeps other writing commands away from a database while it lives. The kernel lets go of it when the process ends, however it ends.
-struct LocalLock {
-    _file: File,
-}
-
-impl LocalLock {
-    fn take(database: &Path) -> Outcome<Self> {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let unusable = |error: &dyn std::fmt::Display| {
-            failed(
-                ids::LOCAL_DATABASE_UNUSABLE,
-                format!(
-                    "failed to lock the local database with {}: {error}",
-                    path.display()
-                ),
-            )
-        };
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| unusable(&error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                let _unreadable_is_unknown = (&file).take(LOCK_FILE_BYTES_MAX).read_to_string(&mut holder);
-                let holder = match holder.trim().parse::<u32>() {
-                    Ok(process) => format!("process {process}"),
-                    Err(_) => "another process".to_owned(),
-                };
-                return Err(failed(
-                    ids::LOCAL_DATABASE_IN_USE,
-                    format!(
-                        "the local database {} is in use by {holder}; wait for it to end, or stop it",
-                        database.display()
-                    ),
-                ));
-            }
-            Err(error) => return Err(unusable(&error)),
-        }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|error| unusable(&error))?;
-        Ok(Self { _file: file })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::Failure;
-
-    #[test]
-    fn a_second_lock_is_refused_and_names_the_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("x.sqlite");
-        let first = LocalLock::take(&database).unwrap_or_else(|_| panic!("nobody holds the lock"));
-        let Err(Failure::User(error)) = LocalLock::take(&database) else {
-            panic!("the lock is held")
-        };
-        assert_eq!(error.id, "LocalDatabaseInUse");
-        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
-        drop(first);
-        assert!(LocalLock::take(&database).is_ok());
-    }
+/// Keeps other writing commands away from a database while it lives.
+fn lock(database: &Path) -> Outcome<ProcessLock> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    ProcessLock::take(&path).map_err(|error| match error {
+        ProcessLockError::Held(holder) => failed(
+            ids::LOCAL_DATABASE_IN_USE,
+            format!(
+                "the local database {} is in use by {holder}; wait for it to end, or stop it",
+                database.display()
+            ),
+        ),
+        ProcessLockError::Unusable(error) => failed(
+            ids::LOCAL_DATABASE_UNUSABLE,
+            format!(
+                "failed to lock the local database with {}: {error}",
+                path.display()
+            ),
+        ),
+    })
 }

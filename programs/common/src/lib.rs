@@ -18,6 +18,7 @@ pub mod error_id;
 pub mod exit_code;
 pub mod help;
 pub mod options;
+pub mod process_lock;
 pub mod reports;
 pub mod scripts;
 pub mod secrets;

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One server per data folder. The kernel frees the lock when a server ends, however it ends.
 
-use std::{
-    fs::{DirBuilder, File},
-    io::{Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
-use duplicati_programs_common::{ExitCode, UserError, error_id::ids};
-use rustix::fs::{FlockOperation, flock};
+use duplicati_programs_common::{
+    ExitCode, UserError,
+    error_id::ids,
+    process_lock::{ProcessLock, ProcessLockError},
+};
 
 /// The lock, held while it lives.
 pub struct InstanceLock {
-    _file: File,
+    _lock: ProcessLock,
 }
 
 impl InstanceLock {
@@ -32,36 +30,18 @@ impl InstanceLock {
             .mode(0o700)
             .create(&folder)
             .map_err(|error| unusable(&error))?;
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| unusable(&error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = std::fs::read_to_string(&path).unwrap_or_default();
-                return Err(UserError {
-                    id: ids::DATA_FOLDER_UNUSABLE,
-                    message: format!(
-                        "another instance is running with the data folder {} (process {}); stop it, or choose another folder with --server-datafolder",
-                        data_folder.display(),
-                        holder.trim()
-                    ),
-                    exit_code: ExitCode::InvalidCommandLine,
-                });
-            }
-            Err(error) => return Err(unusable(&error)),
+        match ProcessLock::take(&path) {
+            Ok(lock) => Ok(Self { _lock: lock }),
+            Err(ProcessLockError::Held(holder)) => Err(UserError {
+                id: ids::DATA_FOLDER_UNUSABLE,
+                message: format!(
+                    "another instance is running with the data folder {} ({holder}); stop it, or choose another folder with --server-datafolder",
+                    data_folder.display(),
+                ),
+                exit_code: ExitCode::InvalidCommandLine,
+            }),
+            Err(ProcessLockError::Unusable(error)) => Err(unusable(&error)),
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|error| unusable(&error))?;
-        Ok(Self { _file: file })
     }
 }
 
