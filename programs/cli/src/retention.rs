@@ -57,6 +57,9 @@ pub fn policy(options: &Options) -> Outcome<Option<RetentionPolicy>> {
     }
 }
 
+/// Versions dated later than this from now are left out of the count, seconds.
+const CLOCK_SKEW_SECONDS_MAX: i64 = 3600;
+
 /// The versions that a policy does not keep, newest first. The versions of each machine and job are looked at by themselves: otherwise a machine
 /// that backs up often would push out the only versions of one that seldom does.
 pub fn removed(invocation: &Invocation, versions: &[Version], policy: &RetentionPolicy) -> Vec<Version> {
@@ -67,6 +70,19 @@ pub fn removed(invocation: &Invocation, versions: &[Version], policy: &Retention
     let now = invocation.now().timestamp().as_second();
     let mut histories: BTreeMap<(&str, &str), Vec<SnapshotForRetention>> = BTreeMap::new();
     for (index, version) in versions.iter().enumerate() {
+        if version.time.as_second() > now + CLOCK_SKEW_SECONDS_MAX {
+            // From a clock that was wrong, or from somebody who means to push others out.
+            invocation.log.warning(
+                "VersionFromTheFuture",
+                &format!(
+                    "version {} is dated {}, which is to come; it is neither counted nor removed, delete --version={} does that",
+                    version.number,
+                    text::local_time(version.time),
+                    version.number
+                ),
+            );
+            continue;
+        }
         let history = (version.manifest.host.as_str(), version.manifest.name.as_str());
         histories.entry(history).or_default().push(SnapshotForRetention {
             index,

@@ -344,3 +344,55 @@ fn help_does_not_repeat_a_secret() {
         assert!(!(outcome.stdout + &outcome.stderr).contains("hunter2"), "{word}");
     }
 }
+
+/// Puts copies of the newest version that are dated far in the future, as a clock that was wrong for a while leaves them.
+fn plant_versions_of_the_future(world: &World, count: u8) {
+    use duplicati_engine::{crypto::key_file::Unlock, id::SnapshotId, repository::Repository};
+    let folder = world.destination();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = duplicati_backends::LocalStore::new(&folder);
+        let unlock = Unlock::Passphrase("secret".to_owned().into());
+        let repository = Repository::open(std::sync::Arc::new(store), Some(&unlock))
+            .await
+            .unwrap();
+        let (_, mut manifest) = repository
+            .list_snapshots()
+            .await
+            .unwrap()
+            .snapshots
+            .pop()
+            .unwrap();
+        for number in 1..=count {
+            manifest.time = format!("2190-01-0{number}T00:00:00.000000000Z");
+            repository
+                .put_manifest(SnapshotId([number; 16]), &manifest)
+                .await
+                .unwrap();
+        }
+    });
+}
+
+#[test]
+fn versions_dated_in_the_future_never_push_out_true_ones() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    plant_versions_of_the_future(&world, 2);
+    std::fs::write(world.source().join("a.txt"), "today").unwrap();
+    let told = world.backup(&["--keep-versions=1"]).expect(2);
+    assert!((told.stdout + &told.stderr).contains("is to come"));
+    let path = world.source().join("a.txt");
+    let dumped = |version: &str| {
+        world
+            .on_destination("dump", &[path.to_str().unwrap(), &format!("--version={version}")])
+            .stdout
+    };
+    assert_eq!(dumped("2"), "today");
+    world.on_destination("delete", &["--keep-versions=1"]).expect(2);
+    assert_eq!(dumped("2"), "today");
+    world.on_destination("delete", &["--version=0,1"]).expect(0);
+    assert_eq!(dumped("0"), "today");
+}

@@ -174,7 +174,9 @@ async fn after_backup(
         let host = host_name(&invocation.options);
         let name = invocation.options.string("backup-name").unwrap_or_default();
         own.retain(|version| version.manifest.host == host && version.manifest.name == name);
-        let removed = retention::removed(invocation, &own, policy);
+        let mut removed = retention::removed(invocation, &own, policy);
+        // Whatever the clocks say: a backup never removes what it has just made.
+        removed.retain(|version| Some(version.id) != report.snapshot);
         after.removed =
             retention::remove(invocation, &connection.repository, removed, &invocation.control).await?;
     }
