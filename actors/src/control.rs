@@ -117,3 +117,17 @@ impl RunControl {
         }
     }
 }
+
+/// Ends a task when the run is over early, whatever it waits for.
+///
+/// # Errors
+/// Those of the task, and [`RunError::Interrupted`].
+pub async fn guarded(
+    work: impl Future<Output = Result<(), RunError>>,
+    control: RunControl,
+) -> Result<(), RunError> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = control.tripped() => Err(RunError::Interrupted),
+    }
+}

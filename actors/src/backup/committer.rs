@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use duplicati_engine::{
-    format::manifest::{Manifest, SnapshotObject},
+    format::manifest::Manifest,
     id::SnapshotId,
     index::local::LocalState,
     repository::{Repository, RepositoryError},
@@ -54,20 +54,14 @@ pub async fn commit(
     monitor: &Monitor,
 ) -> Result<Commit, RunError> {
     begun.store(true, Ordering::SeqCst);
-    let outcome = repository.put_manifest(id, &manifest).await;
-    let commit = match outcome {
+    let commit = match repository.put_manifest(id, &manifest).await {
         Ok(size) => {
             Progress::add(&monitor.progress.stored_objects, 1);
             Progress::add(&monitor.progress.stored_bytes, size);
             return Ok(Commit::Done);
         }
-        Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::AlreadyExists => {
-            // A put that was repeated because its answer was lost finds itself.
-            match repository.get_snapshot(id).await {
-                Ok(SnapshotObject::Manifest(found)) if found == manifest => return Ok(Commit::Done),
-                Err(error) if !error.is_damage() => return Err(error.into()),
-                Ok(_) | Err(_) => Ok(Commit::Fenced(manifest)),
-            }
+        Err(error) if error.store_kind() == Some(StoreErrorKind::AlreadyExists) => {
+            Ok(Commit::Fenced(manifest))
         }
         // It was never sent.
         Err(error @ RepositoryError::ManifestTooLarge { .. }) => Err(error.into()),

@@ -35,7 +35,7 @@ use crate::{
     buffers::BufferPool,
     byte_budget::ByteBudget,
     compact::sessions::{self, session_name},
-    control::RunControl,
+    control::{RunControl, guarded},
     error::RunError,
     events::{Monitor, Phase, Severity},
     inlet::inlet,
@@ -443,17 +443,6 @@ async fn close_unused_session(repository: &Repository, id: SnapshotId) {
     }
 }
 
-/// Ends a task when the run is over early, whatever it waits for.
-async fn guarded(
-    work: impl Future<Output = Result<(), RunError>>,
-    control: RunControl,
-) -> Result<(), RunError> {
-    tokio::select! {
-        outcome = work => outcome,
-        () = control.tripped() => Err(RunError::Interrupted),
-    }
-}
-
 type ManifestMaker = Box<dyn FnOnce(BuiltTree) -> Option<Manifest> + Send>;
 
 fn manifest_maker(
@@ -475,6 +464,7 @@ fn manifest_maker(
         Some(Manifest {
             version: 1,
             kind: "manifest".to_owned(),
+            id: None,
             repository_id,
             time: text_time(begin),
             finished: text_time(clock.now()),

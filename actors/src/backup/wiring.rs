@@ -26,7 +26,7 @@ pub const BATCH_FOLDERS_MAX: usize = 32;
 pub const WALKER_OPEN_FOLDERS_MAX: usize = 128;
 
 /// Raw size at which a frame is sent on, bytes (F-4).
-pub const FRAME_SIZE_BYTES: usize = 1 << 20;
+pub use duplicati_engine::format::pack::FRAME_SIZE_BYTES;
 /// Budget besides packs, bytes: frames being filled, sealed and opened again.
 pub const BUDGET_FRAMES_BYTES: u64 = 12 << 20;
 /// Packs that the budget has room for: one of each class being filled, and at least one under way.

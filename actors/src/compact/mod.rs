@@ -11,6 +11,7 @@
 
 mod collector;
 mod fetcher;
+mod lacking;
 mod planner;
 mod repacker;
 pub(crate) mod sessions;
@@ -216,6 +217,9 @@ async fn compact(
         local.note_read_packs(&damaged, &[])?;
     }
     moved.failed.extend(twins.spared);
+    moved
+        .failed
+        .extend(lacking::spare(repository, &survey, control).await?);
     // Who knows what is in them: `repair` looks through them, and takes them out of the index after that.
     for pack in &survey.plan.removed {
         if survey.inventory.damaged.contains(&pack.id) {

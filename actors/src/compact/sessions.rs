@@ -140,6 +140,7 @@ pub async fn put_fence(
     let fence = Fence {
         version: 1,
         kind: "fence".to_owned(),
+        id: Some(session),
         plan,
     };
     let name = ObjectName::from(session);

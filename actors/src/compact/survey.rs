@@ -43,6 +43,8 @@ pub struct Survey {
     pub rewritten: HashSet<PackId>,
     /// Packs that go.
     pub removed: HashSet<PackId>,
+    /// Whether chunks are needed that no pack holds: then the index is not believed about what goes.
+    pub is_lacking: bool,
 }
 
 impl Survey {
@@ -63,6 +65,17 @@ impl Survey {
         self.first_frame(pack)
             .and_then(|first| self.marks.live_bytes().get(first as usize + frame))
             .is_some_and(|bytes| *bytes > 0)
+    }
+
+    /// Whether a chunk is needed and the index has no place for it, or none that is there.
+    pub fn is_lost(&self, id: &duplicati_engine::id::ChunkId) -> bool {
+        self.marks.is_live(id)
+            && self.index.find(id).is_none_or(|place| {
+                !self
+                    .inventory
+                    .packs
+                    .contains_key(&self.index.frame(place.frame).pack)
+            })
     }
 
     fn first_frame(&self, pack: PackId) -> Option<u32> {
@@ -98,7 +111,8 @@ pub async fn take(
     drop(frames);
     let facts = inventory.pack_facts(&index, marks.live_bytes());
     let lost = facts.iter().any(|pack| !pack.is_present && pack.live_bytes > 0);
-    let unindexed: Vec<_> = if marks.missing_count > 0 || lost {
+    let is_lacking = marks.missing_count > 0 || lost;
+    let unindexed: Vec<_> = if is_lacking {
         // What is missing may lie in packs that no segment describes.
         monitor.tell(
             Severity::Warning,
@@ -132,6 +146,7 @@ pub async fn take(
         plan,
         rewritten,
         removed,
+        is_lacking,
     })
 }
 
@@ -185,6 +200,13 @@ pub fn refuse_unreadable(inventory: &Inventory) -> Result<(), RunError> {
     }
     if let Some((id, error)) = inventory.unreadable_segments.first() {
         return refused(format!("index segment {id}"), error, "run `repair`");
+    }
+    if let Some(pack) = inventory.contradictions.first() {
+        // One of the two is wrong, and what the pack really holds might be needed.
+        return Err(RunError::Refused(format!(
+            "two index segments describe {} differently, so nothing may be deleted; run `repair`",
+            ObjectName::from(*pack)
+        )));
     }
     if let Some((id, error)) = inventory.unreadable_plans.first() {
         return refused(format!("collection plan {id}"), error, "run `repair`");

@@ -17,7 +17,7 @@ use super::{
     swapper::{self, Swapper, Uploader},
 };
 use crate::{
-    control::RunControl,
+    control::{RunControl, guarded},
     error::RunError,
     events::Monitor,
     inlet::inlet,
@@ -145,15 +145,4 @@ pub async fn run(
     Ok(std::mem::take(
         &mut *moved.lock().unwrap_or_else(PoisonError::into_inner),
     ))
-}
-
-/// Ends a task when the run is over early, whatever it waits for.
-async fn guarded(
-    work: impl Future<Output = Result<(), RunError>>,
-    control: RunControl,
-) -> Result<(), RunError> {
-    tokio::select! {
-        outcome = work => outcome,
-        () = control.tripped() => Err(RunError::Interrupted),
-    }
 }

@@ -6,12 +6,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use duplicati_engine::{
-    compaction::{PackWriter, WrittenPack},
-    compression::{FrameCompressor, LEVEL_DEFAULT},
+    compaction::PackFiller,
+    compression::LEVEL_DEFAULT,
     format::{chunk_list::ChunkList, pack::PackClass},
     id::ChunkId,
     index::ChunkIndex,
-    repository::{Repository, RepositoryError},
+    repository::Repository,
     storage::ObjectName,
 };
 
@@ -23,8 +23,6 @@ use crate::{
     inventory::Inventory,
 };
 
-/// A frame is compressed when it holds this much, bytes (F-4).
-const FRAME_SIZE_BYTES: usize = 1 << 20;
 /// A pack is stored when it holds this much, bytes.
 const PACK_SIZE_BYTES: u64 = 16 << 20;
 
@@ -34,11 +32,7 @@ pub struct TreePacks<'a> {
     index: &'a ChunkIndex,
     inventory: &'a Inventory,
     monitor: Monitor,
-    compressor: FrameCompressor,
-    frame: Vec<u8>,
-    frame_chunks: Vec<(ChunkId, u32)>,
-    pack: Option<PackWriter>,
-    finished: Vec<WrittenPack>,
+    filler: PackFiller,
     descriptions: Vec<Vec<u8>>,
     new: HashSet<ChunkId>,
     /// Packs stored.
@@ -60,11 +54,7 @@ impl<'a> TreePacks<'a> {
             index,
             inventory,
             monitor: monitor.clone(),
-            compressor: FrameCompressor::new(LEVEL_DEFAULT),
-            frame: Vec::new(),
-            frame_chunks: Vec::new(),
-            pack: None,
-            finished: Vec::new(),
+            filler: PackFiller::new(LEVEL_DEFAULT, PACK_SIZE_BYTES),
             descriptions: Vec::new(),
             new: HashSet::new(),
             stored_packs: 0,
@@ -91,11 +81,8 @@ impl<'a> TreePacks<'a> {
         let id = self.repository.hasher.id(PackClass::Tree, content);
         if !self.is_known(&id) {
             self.new.insert(id);
-            self.frame.extend_from_slice(content);
-            self.frame_chunks.push((id, content.len() as u32));
-            if self.frame.len() >= FRAME_SIZE_BYTES {
-                self.end_frame()?;
-            }
+            self.filler
+                .add_chunk(&self.repository, PackClass::Tree, id, content)?;
         }
         Ok(id)
     }
@@ -105,40 +92,9 @@ impl<'a> TreePacks<'a> {
         list_with(ids, |content| self.store(content))
     }
 
-    fn end_frame(&mut self) -> Result<(), RunError> {
-        if self.frame_chunks.is_empty() {
-            return Ok(());
-        }
-        let mut stored = Vec::new();
-        self.compressor
-            .compress(&self.frame, &mut stored)
-            .map_err(RepositoryError::Compress)?;
-        let pack = match &mut self.pack {
-            Some(pack) => pack,
-            empty => empty.insert(PackWriter::new(&self.repository, PackClass::Tree)?),
-        };
-        pack.push(
-            &stored,
-            self.frame.len() as u32,
-            std::mem::take(&mut self.frame_chunks),
-        )?;
-        self.frame.clear();
-        if pack.size_bytes() >= PACK_SIZE_BYTES {
-            self.end_pack()?;
-        }
-        Ok(())
-    }
-
-    fn end_pack(&mut self) -> Result<(), RunError> {
-        if let Some(pack) = self.pack.take() {
-            self.finished.push(pack.finish(&self.repository)?);
-        }
-        Ok(())
-    }
-
     /// Stores the packs that are full.
     pub async fn upload(&mut self) -> Result<(), RunError> {
-        for pack in self.finished.drain(..) {
+        for pack in self.filler.take_finished() {
             let size = pack.object.len() as u64;
             let name = ObjectName::from(pack.description.id);
             self.repository.store.put(&name, pack.object).await?;
@@ -155,8 +111,7 @@ impl<'a> TreePacks<'a> {
 
     /// Stores everything that is left, and the segment that describes it all (S-1).
     pub async fn finish(&mut self) -> Result<(), RunError> {
-        self.end_frame()?;
-        self.end_pack()?;
+        self.filler.finish(&self.repository)?;
         self.upload().await?;
         if !self.descriptions.is_empty() {
             put_segment(&self.repository, &self.descriptions).await?;

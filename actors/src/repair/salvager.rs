@@ -6,37 +6,27 @@
 use std::{collections::HashSet, sync::Arc};
 
 use duplicati_engine::{
-    compaction::{PackWriter, WrittenPack},
-    compression::{CompressibilityTest, FrameCompressor, LEVEL_DEFAULT, store_raw},
-    format::{index_segment::PackDescription, pack::PackClass},
+    compaction::PackFiller,
+    compression::LEVEL_DEFAULT,
+    format::index_segment::PackDescription,
     id::{ChunkId, PackId},
-    repository::{Repository, RepositoryError},
+    repository::Repository,
     salvage::{Salvaged, salvage},
     storage::ObjectName,
 };
 
 use crate::error::RunError;
 
-/// A frame of single chunks is finished when it holds this much, bytes (F-4).
-const FRAME_SIZE_BYTES: usize = 1 << 20;
 /// A pack is stored when it holds this much, bytes.
 const PACK_SIZE_BYTES: u64 = 16 << 20;
-
-#[derive(Default)]
-struct OpenClass {
-    pack: Option<PackWriter>,
-    content: Vec<u8>,
-    chunks: Vec<(ChunkId, u32)>,
-}
 
 /// New packs being filled.
 pub struct Salvager {
     repository: Arc<Repository>,
-    open: [OpenClass; 2],
-    finished: Vec<WrittenPack>,
+    /// None until something is to be stored: its tables are large.
+    filler: Option<PackFiller>,
     /// What has a sound place by now: it need not be had from another damaged pack.
     secured: HashSet<[u8; 16]>,
-    tools: Option<(FrameCompressor, CompressibilityTest)>,
     is_dry_run: bool,
     /// Chunks that came out.
     pub chunks: u64,
@@ -53,10 +43,8 @@ impl Salvager {
     pub fn new(repository: &Arc<Repository>, is_dry_run: bool) -> Self {
         Self {
             repository: Arc::clone(repository),
-            open: [OpenClass::default(), OpenClass::default()],
-            finished: Vec::new(),
+            filler: None,
             secured: HashSet::new(),
-            tools: None,
             is_dry_run,
             chunks: 0,
             packs: Vec::new(),
@@ -108,85 +96,28 @@ impl Salvager {
                 if self.is_dry_run {
                     return Ok(());
                 }
-                match piece {
+                let filler = self
+                    .filler
+                    .get_or_insert_with(|| PackFiller::new(LEVEL_DEFAULT, PACK_SIZE_BYTES));
+                let added = match piece {
                     Salvaged::Frame {
                         stored,
                         raw_size_bytes,
                         chunks,
-                    } => self.push(class, stored, raw_size_bytes, chunks.to_vec()),
-                    Salvaged::Chunk(id, content) => self.add(class, id, content),
-                }
+                    } => filler.add_frame(&repository, class, stored, raw_size_bytes, chunks.to_vec()),
+                    Salvaged::Chunk(id, content) => filler.add_chunk(&repository, class, id, content),
+                };
+                added.map_err(RunError::from)
             },
         );
         self.secured = secured.into_inner();
         outcome
     }
 
-    fn add(&mut self, class: PackClass, id: ChunkId, content: &[u8]) -> Result<(), RunError> {
-        let slot = &mut self.open[slot(class)];
-        slot.content.extend_from_slice(content);
-        slot.chunks.push((id, content.len() as u32));
-        if slot.content.len() >= FRAME_SIZE_BYTES {
-            self.end_frame(class)?;
-        }
-        Ok(())
-    }
-
-    fn end_frame(&mut self, class: PackClass) -> Result<(), RunError> {
-        let slot = &mut self.open[slot(class)];
-        if slot.chunks.is_empty() {
-            return Ok(());
-        }
-        let content = std::mem::take(&mut slot.content);
-        let chunks = std::mem::take(&mut slot.chunks);
-        let (compressor, test) = self.tools.get_or_insert_with(|| {
-            (
-                FrameCompressor::new(LEVEL_DEFAULT),
-                CompressibilityTest::default(),
-            )
-        });
-        let mut stored = Vec::new();
-        if !test.is_incompressible(&content) {
-            compressor
-                .compress(&content, &mut stored)
-                .map_err(RepositoryError::Compress)?;
-        }
-        if stored.is_empty() || stored.len() > content.len() + 64 {
-            stored.clear();
-            store_raw(&content, &mut stored);
-        }
-        self.push(class, &stored, content.len() as u32, chunks)
-    }
-
-    fn push(
-        &mut self,
-        class: PackClass,
-        stored: &[u8],
-        raw_size_bytes: u32,
-        chunks: Vec<(ChunkId, u32)>,
-    ) -> Result<(), RunError> {
-        let slot = &mut self.open[slot(class)];
-        let pack = match &mut slot.pack {
-            Some(pack) => pack,
-            empty => empty.insert(PackWriter::new(&self.repository, class)?),
-        };
-        pack.push(stored, raw_size_bytes, chunks)?;
-        if pack.size_bytes() >= PACK_SIZE_BYTES {
-            self.end_pack(class)?;
-        }
-        Ok(())
-    }
-
-    fn end_pack(&mut self, class: PackClass) -> Result<(), RunError> {
-        if let Some(pack) = self.open[slot(class)].pack.take() {
-            self.finished.push(pack.finish(&self.repository)?);
-        }
-        Ok(())
-    }
-
     /// Stores the packs that are full.
     pub async fn upload(&mut self) -> Result<(), RunError> {
-        for pack in self.finished.drain(..) {
+        let finished = self.filler.as_mut().map(PackFiller::take_finished);
+        for pack in finished.unwrap_or_default() {
             let size = pack.object.len() as u64;
             let name = ObjectName::from(pack.description.id);
             self.repository.store.put(&name, pack.object).await?;
@@ -201,14 +132,9 @@ impl Salvager {
 
     /// Stores what is left. The caller describes it.
     pub async fn finish(&mut self) -> Result<(), RunError> {
-        for class in [PackClass::Data, PackClass::Tree] {
-            self.end_frame(class)?;
-            self.end_pack(class)?;
+        if let Some(filler) = &mut self.filler {
+            filler.finish(&self.repository)?;
         }
         self.upload().await
     }
-}
-
-fn slot(class: PackClass) -> usize {
-    usize::from(class == PackClass::Tree)
 }

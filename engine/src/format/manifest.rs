@@ -68,6 +68,9 @@ pub struct Manifest {
     pub version: u32,
     /// `"manifest"`.
     pub kind: String,
+    /// The name that it was stored under, so that it says nothing under another one. Absent in manifests of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<SnapshotId>,
     /// The repository.
     pub repository_id: RepositoryId,
     /// Begin of the backup, ISO 8601 UTC: the version's date.
@@ -115,6 +118,16 @@ pub enum SnapshotObject {
 
 /// Largest manifest, bytes of JSON. Opened, JSON takes several times its size, and whoever may add versions must not be able to exhaust a reader.
 pub const MANIFEST_SIZE_BYTES_MAX: u64 = 16 << 20;
+
+impl SnapshotObject {
+    /// The name that it was stored under, if it says so.
+    pub fn id(&self) -> Option<SnapshotId> {
+        match self {
+            Self::Manifest(manifest) => manifest.id,
+            Self::Fence(fence) => fence.id,
+        }
+    }
+}
 
 /// Encodes a JSON object.
 pub fn encode_json(value: &impl Serialize) -> Vec<u8> {

@@ -11,6 +11,8 @@ use crate::id::ChunkId;
 pub const FOOTER_FRAME_MAGIC: u32 = 0x184D_2A5D;
 /// Last four bytes of a pack's plaintext.
 pub const FOOTER_END: [u8; 4] = *b"DPK1";
+/// Raw size at which writers finish a frame, bytes (F-4).
+pub const FRAME_SIZE_BYTES: usize = 1 << 20;
 /// Largest raw size of a frame or chunk that a reader accepts, bytes.
 pub const FRAME_SIZE_BYTES_MAX: u64 = 64 << 20;
 /// Most frames in a pack, and chunks in a frame.

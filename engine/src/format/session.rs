@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{PackId, PlanId, RepositoryId, SegmentId};
+use crate::id::{PackId, PlanId, RepositoryId, SegmentId, SnapshotId};
 
 /// Says that somebody is writing; ends when the snapshot of the same name exists (S-3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct Fence {
     pub version: u32,
     /// Always `"fence"`.
     pub kind: String,
+    /// The name that it was put under, so that it ends no other session. Absent in fences of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<SnapshotId>,
     /// The plan it was put for.
     pub plan: PlanId,
 }

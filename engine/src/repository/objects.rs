@@ -13,7 +13,7 @@ use crate::{
         manifest::{MANIFEST_SIZE_BYTES_MAX, Manifest, SnapshotObject, decode_snapshot, encode_json},
     },
     id::SnapshotId,
-    storage::{ObjectKind, ObjectName},
+    storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
 
 /// Largest content of a session or plan, bytes.
@@ -32,6 +32,15 @@ pub struct SnapshotListing {
     pub foreign: Vec<String>,
 }
 
+/// Compresses and seals.
+fn seal(envelope: &Envelope, content: &[u8]) -> Result<Bytes, RepositoryError> {
+    let stored = compression::compress_object(content).map_err(RepositoryError::Compress)?;
+    envelope
+        .seal(&stored)
+        .map(Bytes::from)
+        .map_err(RepositoryError::Seal)
+}
+
 impl Repository {
     /// Compresses, seals and stores a small object.
     ///
@@ -43,19 +52,36 @@ impl Repository {
         envelope: &Envelope,
         content: &[u8],
     ) -> Result<u64, RepositoryError> {
-        let stored = compression::compress_object(content).map_err(RepositoryError::Compress)?;
-        let sealed = envelope.seal(&stored).map_err(RepositoryError::Seal)?;
+        let sealed = seal(envelope, content)?;
         let size = sealed.len() as u64;
-        self.store.put(name, Bytes::from(sealed)).await?;
+        self.store.put(name, sealed).await?;
         Ok(size)
     }
 
     /// Stores a manifest under its session's name; only this makes a snapshot exist (S-1). Returns the size stored, bytes.
     ///
     /// # Errors
-    /// When it is larger than readers accept, or the target refuses; `AlreadyExists` when the name is taken.
+    /// When it is larger than readers accept, or the target refuses; `AlreadyExists` when something else has the name.
     pub async fn put_manifest(&self, id: SnapshotId, manifest: &Manifest) -> Result<u64, RepositoryError> {
-        let content = encode_json(manifest);
+        let sealed = self.seal_manifest(id, manifest)?;
+        let size = sealed.len() as u64;
+        let name = ObjectName::from(id);
+        match self.store.put(&name, sealed.clone()).await {
+            // A put that was repeated because its answer was lost finds itself. The sealed bytes tell, also to a key that cannot open them.
+            Err(error)
+                if error.kind == StoreErrorKind::AlreadyExists
+                    && self.store.get(&name, None).await? == sealed => {}
+            outcome => outcome?,
+        }
+        Ok(size)
+    }
+
+    fn seal_manifest(&self, id: SnapshotId, manifest: &Manifest) -> Result<Bytes, RepositoryError> {
+        let named = Manifest {
+            id: Some(id),
+            ..manifest.clone()
+        };
+        let content = encode_json(&named);
         let size_bytes = content.len() as u64;
         if size_bytes > MANIFEST_SIZE_BYTES_MAX {
             return Err(RepositoryError::ManifestTooLarge {
@@ -63,7 +89,7 @@ impl Repository {
                 limit_bytes: MANIFEST_SIZE_BYTES_MAX,
             });
         }
-        self.put_object(&id.into(), &self.data, &content).await
+        seal(&self.data, &content)
     }
 
     /// Gets and opens an object, but leaves it compressed.
@@ -115,6 +141,12 @@ impl Repository {
         let content = compression::decompress_object(&stored, MANIFEST_SIZE_BYTES_MAX)
             .map_err(|error| problem(error.into()))?;
         let object = decode_snapshot(&content).map_err(|error| problem(error.into()))?;
+        if let Some(own) = object.id()
+            && own != id
+        {
+            let detail = format!("it is a copy of {}", ObjectName::from(own));
+            return Err(problem(FormatError::damaged("manifest", detail).into()));
+        }
         if let SnapshotObject::Manifest(manifest) = &object
             && manifest.repository_id != self.config.repository_id
         {

@@ -201,6 +201,7 @@ fn versions_are_counted_from_the_newest_and_times_mean_not_younger_than() {
     let manifest = |day: u8| Manifest {
         version: 1,
         kind: "manifest".to_owned(),
+        id: None,
         repository_id: RepositoryId([0; 16]),
         time: format!("2026-01-{day:02}T10:00:00.000000000Z"),
         finished: String::new(),

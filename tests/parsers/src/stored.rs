@@ -440,6 +440,7 @@ fn snapshot_samples() -> Vec<Vec<u8>> {
     let manifest = Manifest {
         version: 1,
         kind: "manifest".to_owned(),
+        id: None,
         repository_id: repository_id(),
         time: "2026-01-01T00:00:00.000000000Z".to_owned(),
         finished: "2026-01-01T00:00:01.000000000Z".to_owned(),
@@ -459,6 +460,7 @@ fn snapshot_samples() -> Vec<Vec<u8>> {
     let fence = Fence {
         version: 1,
         kind: "fence".to_owned(),
+        id: None,
         plan: PlanId([4; 16]),
     };
     vec![encode_json(&manifest), encode_json(&fence)]

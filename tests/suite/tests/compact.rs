@@ -7,61 +7,8 @@ mod maintenance;
 
 use std::sync::Arc;
 
-use duplicati_actors::{
-    control::RunControl,
-    delete::{DeleteOptions, run_delete},
-    events::Monitor,
-};
-use duplicati_engine::{
-    crypto::secret::random_id,
-    format::{manifest::encode_json, session::Session},
-    id::SnapshotId,
-    repository::Repository,
-    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
-};
+use duplicati_engine::storage::{ObjectKind, ObjectName, Store, memory::MemoryStore};
 use maintenance::*;
-
-fn count(store: &MemoryStore, kind: ObjectKind) -> usize {
-    store
-        .inventory()
-        .iter()
-        .filter(|info| info.name.kind() == kind)
-        .count()
-}
-
-async fn delete(repository: &Arc<Repository>, ids: &[SnapshotId]) {
-    let options = DeleteOptions {
-        snapshots: ids.to_vec(),
-        dry_run: false,
-    };
-    run_delete(
-        Arc::clone(repository),
-        options,
-        clock(),
-        Monitor::silent(),
-        RunControl::new(),
-    )
-    .await
-    .unwrap();
-}
-
-async fn put_session(repository: &Repository, started: &str) -> SnapshotId {
-    let id = SnapshotId(random_id().unwrap());
-    let session = Session {
-        version: 1,
-        repository_id: repository.config.repository_id,
-        started: started.to_owned(),
-        host: "elsewhere".to_owned(),
-        program: String::new(),
-        machine: "another".to_owned(),
-    };
-    let name = ObjectName::of(ObjectKind::Session, id.0);
-    repository
-        .put_object(&name, &repository.index, &encode_json(&session))
-        .await
-        .unwrap();
-    id
-}
 
 fn bytes(store: &MemoryStore) -> u64 {
     store.inventory().iter().map(|info| info.size_bytes).sum()
@@ -119,7 +66,7 @@ async fn deletion_waits_for_a_young_session_of_another_machine_and_a_later_run_f
     delete(&repository, &ids[..2]).await;
     let expected = contents(&repository).await;
     let now = duplicati_engine::clock::text(duplicati_engine::clock::Clock::now(&*clock()));
-    let session = put_session(&repository, &now).await;
+    let session = put_new_session(&repository, &now).await;
     let packs = count(&store, ObjectKind::Pack);
     let mut local = place.local(&repository, "a");
     let first = compact(&repository, Some(&mut local), compact_options())
@@ -149,7 +96,7 @@ async fn an_old_session_is_fenced_and_cannot_commit_afterwards() {
     let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
     let ids = place.history(&repository, "a").await;
     delete(&repository, &ids[..1]).await;
-    let session = put_session(&repository, "2001-01-01T00:00:00Z").await;
+    let session = put_new_session(&repository, "2001-01-01T00:00:00Z").await;
     let report = compact(&repository, None, compact_options()).await.unwrap();
     assert!(report.is_finished() && report.fenced_sessions == 1);
     let late = repository

@@ -143,6 +143,7 @@ async fn a_backup_that_was_fenced_and_not_collected_commits_without_reading_anyt
     let fence = Fence {
         version: 1,
         kind: "fence".to_owned(),
+        id: None,
         plan: PlanId([7; 16]),
     };
     let repository = waiting.repository().await;
@@ -192,6 +193,7 @@ async fn what_a_plan_condemns_is_stored_again_when_the_plan_came_before_the_seco
     let fence = Fence {
         version: 1,
         kind: "fence".to_owned(),
+        id: None,
         plan: PlanId([7; 16]),
     };
     repository

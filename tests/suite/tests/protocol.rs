@@ -7,60 +7,12 @@ mod maintenance;
 
 use std::sync::Arc;
 
-use duplicati_actors::{
-    control::RunControl,
-    delete::{DeleteOptions, run_delete},
-    events::Monitor,
-};
 use duplicati_engine::{
-    format::{manifest::encode_json, session::Session},
-    id::SnapshotId,
     repository::Repository,
-    storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
+    storage::{ObjectKind, Store, StoreErrorKind, memory::MemoryStore},
 };
 use duplicati_testkit::{Fault, FaultyStore, Operation, OperationKind, When};
 use maintenance::*;
-
-fn count(store: &MemoryStore, kind: ObjectKind) -> usize {
-    store
-        .inventory()
-        .iter()
-        .filter(|info| info.name.kind() == kind)
-        .count()
-}
-
-async fn delete(repository: &Arc<Repository>, ids: &[SnapshotId]) {
-    let options = DeleteOptions {
-        snapshots: ids.to_vec(),
-        dry_run: false,
-    };
-    run_delete(
-        Arc::clone(repository),
-        options,
-        clock(),
-        Monitor::silent(),
-        RunControl::new(),
-    )
-    .await
-    .unwrap();
-}
-
-/// The session object of a machine that has not heard how its commit ended.
-async fn put_session(repository: &Repository, id: SnapshotId, started: &str) {
-    let session = Session {
-        version: 1,
-        repository_id: repository.config.repository_id,
-        started: started.to_owned(),
-        host: "elsewhere".to_owned(),
-        program: String::new(),
-        machine: "another".to_owned(),
-    };
-    let name = ObjectName::of(ObjectKind::Session, id.0);
-    repository
-        .put_object(&name, &repository.index, &encode_json(&session))
-        .await
-        .unwrap();
-}
 
 fn is_about(kind: OperationKind, object: ObjectKind) -> impl Fn(&Operation) -> bool + Send + 'static {
     move |operation| operation.kind == kind && operation.object_kind == Some(object)

@@ -10,6 +10,7 @@ use duplicati_actors::{
     backup::{BackupOptions, BackupReport, run_backup},
     compact::{CompactOptions, CompactReport, run_compact},
     control::RunControl,
+    delete::{DeleteOptions, run_delete},
     error::RunError,
     events::Monitor,
     repair::{RepairOptions, RepairReport, run_repair},
@@ -17,13 +18,19 @@ use duplicati_actors::{
 };
 use duplicati_engine::{
     clock::SystemClock,
-    crypto::key_file::{KeyHolder, Unlock},
-    format::{chunk_list::ChunkList, config::ChunkingParameters, pack::PackClass, tree::EntryBody},
+    crypto::{
+        key_file::{KeyHolder, Unlock},
+        secret::random_id,
+    },
+    format::{
+        chunk_list::ChunkList, config::ChunkingParameters, manifest::encode_json, pack::PackClass,
+        session::Session, tree::EntryBody,
+    },
     id::SnapshotId,
     index::{ChunkIndex, local::LocalState},
     repository::{CreateOptions, Repository},
     snapshot::{TreeReader, WalkStep},
-    storage::{Store, memory::MemoryStore},
+    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
 };
 
 /// Path to content; none where it cannot be read.
@@ -221,6 +228,54 @@ pub async fn verify_all(repository: &Arc<Repository>, local: Option<&mut LocalSt
     )
     .await
     .unwrap()
+}
+
+pub fn count(store: &MemoryStore, kind: ObjectKind) -> usize {
+    store
+        .inventory()
+        .iter()
+        .filter(|info| info.name.kind() == kind)
+        .count()
+}
+
+pub async fn delete(repository: &Arc<Repository>, ids: &[SnapshotId]) {
+    let options = DeleteOptions {
+        snapshots: ids.to_vec(),
+        dry_run: false,
+    };
+    run_delete(
+        Arc::clone(repository),
+        options,
+        clock(),
+        Monitor::silent(),
+        RunControl::new(),
+    )
+    .await
+    .unwrap();
+}
+
+/// The session object of a machine of which nothing more is heard.
+pub async fn put_session(repository: &Repository, id: SnapshotId, started: &str) {
+    let session = Session {
+        version: 1,
+        repository_id: repository.config.repository_id,
+        started: started.to_owned(),
+        host: "elsewhere".to_owned(),
+        program: String::new(),
+        machine: "another".to_owned(),
+    };
+    let name = ObjectName::of(ObjectKind::Session, id.0);
+    repository
+        .put_object(&name, &repository.index, &encode_json(&session))
+        .await
+        .unwrap();
+}
+
+/// The same under a new name.
+pub async fn put_new_session(repository: &Repository, started: &str) -> SnapshotId {
+    let id = SnapshotId(random_id().unwrap());
+    put_session(repository, id, started).await;
+    id
 }
 
 pub fn compact_options() -> CompactOptions {
