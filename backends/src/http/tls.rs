@@ -10,10 +10,28 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use rustls_platform_verifier::BuilderVerifierExt;
+
 use crate::{options::StoreOptions, registry::OpenError};
 
 /// Bytes of a SHA-1 hash, the form in which Duplicati names certificates.
 const HASH_BYTES: usize = 20;
+
+/// The trust that the options ask for, and without them that of the system.
+pub fn config(scheme: &'static str, options: &StoreOptions) -> Result<ClientConfig, OpenError> {
+    if let Some(config) = own_config(scheme, options)? {
+        return Ok(config);
+    }
+    let failed = |error: rustls::Error| OpenError::Client {
+        scheme,
+        message: error.to_string(),
+    };
+    Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(failed)?
+        .with_no_client_auth())
+}
 
 /// A configuration of our own where the options ask for one; none leaves the system's trust (and `SSL_CERT_FILE`).
 pub fn own_config(scheme: &'static str, options: &StoreOptions) -> Result<Option<ClientConfig>, OpenError> {

@@ -8,4 +8,5 @@ pub mod gcs;
 pub(crate) mod names;
 pub mod s3;
 pub mod sftp;
+mod time;
 pub mod webdav;

@@ -150,13 +150,19 @@ async fn connect(arguments: &SftpArguments) -> Result<TcpStream, Trouble> {
             }
             Ok(tcp)
         }
-        Ok(Err(error)) => Err(Trouble::passing(format!(
-            "no connection to {at}: {error}; check host name and port, and that the server runs and can be reached"
-        ))),
-        Err(_) => Err(Trouble::passing(format!(
-            "no connection to {at} within {} seconds; check host name and port, and that no firewall is between",
-            CONNECT_TIME_MAX.as_secs()
-        ))),
+        Ok(Err(error)) => Err(Trouble::told(
+            StoreErrorKind::Unreachable,
+            format!(
+                "no connection to {at}: {error}; check host name and port, and that the server runs and can be reached"
+            ),
+        )),
+        Err(_) => Err(Trouble::told(
+            StoreErrorKind::Unreachable,
+            format!(
+                "no connection to {at} within {} seconds; check host name and port, and that no firewall is between",
+                CONNECT_TIME_MAX.as_secs()
+            ),
+        )),
     }
 }
 
