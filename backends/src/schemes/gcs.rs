@@ -3,28 +3,19 @@
 
 use std::{fs, sync::Arc};
 
-use opendal::{Operator, services::Gcs};
+use opendal::services::Gcs;
 use secrecy::ExposeSecret;
 
-use crate::{
-    address::StoreAddress,
-    http::{client::client, transport},
-    opendal_store::{OpendalStore, Service},
-    registry::OpenError,
-};
+use super::bucket;
+use crate::{address::StoreAddress, opendal_store::OpendalStore, registry::OpenError};
 
 const SCHEME: &str = "gcs";
-
-/// Requests at once.
-const CONCURRENT_REQUESTS_MAX: usize = 32;
 
 /// Makes the store of a `gcs` address.
 pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let options = &address.options;
     let missing = |what| OpenError::Missing { scheme: SCHEME, what };
-    if address.host.is_empty() {
-        return Err(missing("a bucket: gcs://bucket/prefix"));
-    }
+    let bucket = bucket::name(SCHEME, address, "a bucket: gcs://bucket/prefix")?;
     let account = match (
         options.secret("gcs-service-account-json"),
         options.path("gcs-service-account-file"),
@@ -45,7 +36,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     };
     let folder = address.remote_folder(SCHEME)?;
     let mut builder = Gcs::default()
-        .bucket(&address.host)
+        .bucket(bucket)
         .root(&folder)
         .credential(&base64(account.expose_secret().as_bytes()))
         .disable_vm_metadata()
@@ -53,24 +44,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     if let Some(class) = options.text("gcs-storage-class") {
         builder = builder.default_storage_class(class);
     }
-    let operator = Operator::new(builder).map_err(|error| OpenError::InvalidPath {
-        scheme: SCHEME,
-        path: address.host.clone(),
-        message: error.message().to_owned(),
-    })?;
-    let operator = transport::over(operator, client(SCHEME, options)?, Arc::clone(&address.limits));
-    Ok(OpendalStore::new(
-        operator,
-        Service {
-            location: format!("gcs://{}/{folder}", address.host)
-                .trim_end_matches('/')
-                .to_owned(),
-            concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
-            verifies_size: false,
-            writes_conditionally: !options.flag("no-conditional-writes"),
-            around: None,
-        },
-    ))
+    bucket::store(SCHEME, address, &folder, builder)
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -2,6 +2,7 @@
 //! One module per scheme: how its address becomes a store, and what that kind of target can do.
 
 pub mod azure;
+mod bucket;
 pub mod file;
 pub mod ftp;
 pub mod gcs;
