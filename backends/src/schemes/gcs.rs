@@ -16,18 +16,23 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let options = &address.options;
     let missing = |what| OpenError::Missing { scheme: SCHEME, what };
     let bucket = bucket::name(SCHEME, address, "a bucket: gcs://bucket/prefix")?;
+    let endpoint = options.text("gcs-endpoint");
     let account = match (
         options.secret("gcs-service-account-json"),
         options.path("gcs-service-account-file"),
     ) {
-        (Some(json), _) => json.clone(),
-        (None, Some(path)) => fs::read_to_string(path)
-            .map_err(|error| OpenError::InvalidOption {
-                scheme: SCHEME,
-                option: "gcs-service-account-file",
-                message: format!("failed to read {}: {error}", path.display()),
-            })?
-            .into(),
+        (Some(json), _) => Some(json.clone()),
+        (None, Some(path)) => Some(
+            fs::read_to_string(path)
+                .map_err(|error| OpenError::InvalidOption {
+                    scheme: SCHEME,
+                    option: "gcs-service-account-file",
+                    message: format!("failed to read {}: {error}", path.display()),
+                })?
+                .into(),
+        ),
+        // An emulator knows no accounts.
+        (None, None) if endpoint.is_some() => None,
         (None, None) => {
             return Err(missing(
                 "a service account: --gcs-service-account-file or --gcs-service-account-json",
@@ -38,9 +43,15 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let mut builder = Gcs::default()
         .bucket(bucket)
         .root(&folder)
-        .credential(&base64(account.expose_secret().as_bytes()))
         .disable_vm_metadata()
         .disable_config_load();
+    builder = match account {
+        Some(account) => builder.credential(&base64(account.expose_secret().as_bytes())),
+        None => builder.skip_signature(),
+    };
+    if let Some(endpoint) = endpoint {
+        builder = builder.endpoint(endpoint.trim_end_matches('/'));
+    }
     if let Some(class) = options.text("gcs-storage-class") {
         builder = builder.default_storage_class(class);
     }

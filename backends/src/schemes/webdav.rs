@@ -394,3 +394,6 @@ impl Store for WebdavStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,3 +192,56 @@ impl Pool {
         Ok(session)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::schemes::sftp::{HostKeyPolicy, KEEPALIVE_DEFAULT, SILENCE_DEFAULT};
+
+    #[tokio::test]
+    async fn callers_that_need_a_connection_share_one_attempt_and_its_failure() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let knocks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&knocks);
+        let (release, released) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut released = released.clone();
+                tokio::spawn(async move {
+                    let _ = released.wait_for(|is_released| *is_released).await;
+                    drop(client);
+                });
+            }
+        });
+        let pool = Arc::new(Pool::new(Arc::new(SftpArguments {
+            host: "127.0.0.1".to_owned(),
+            port,
+            user: "me".to_owned(),
+            password: Some("x".into()),
+            key: None,
+            agent: None,
+            host_key: HostKeyPolicy::any(),
+            root: bytes::Bytes::from_static(b"/x"),
+            silence: SILENCE_DEFAULT,
+            keepalive: Some(KEEPALIVE_DEFAULT),
+            limits: Arc::default(),
+        })));
+        let mut leases: Vec<_> = (0..8).map(|_| Box::pin(pool.lease(Load::Light))).collect();
+        for lease in &mut leases {
+            assert!(futures_util::poll!(lease).is_pending());
+        }
+        // One that gives up does not end the attempt of the others.
+        drop(leases.pop());
+        release.send_replace(true);
+        for lease in leases {
+            assert!(lease.await.is_err());
+        }
+        assert_eq!(knocks.load(Ordering::SeqCst), 1);
+        assert!(pool.lease(Load::Light).await.is_err());
+        assert_eq!(knocks.load(Ordering::SeqCst), 2);
+    }
+}

@@ -196,6 +196,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "The file with the Google service account.",
     ),
     option(
+        "gcs-endpoint",
+        Text,
+        "",
+        "The URL of the Google Cloud Storage service, for emulators; without a service account nothing is signed.",
+    )
+    .own(),
+    option(
         "gcs-project",
         Text,
         "",
