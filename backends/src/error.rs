@@ -64,9 +64,8 @@ pub fn untrusted(text: &str) -> String {
 /// What to say when no connection came about, by the innermost error.
 pub fn unreachable(text: &str) -> String {
     if text.contains("InvalidContentType") {
-        return format!(
-            "the target cannot be reached: it does not speak TLS at this port; leave out --use-ssl"
-        );
+        return "the target cannot be reached: it does not speak TLS at this port; leave out --use-ssl"
+            .to_owned();
     }
     format!("the target cannot be reached: {text}")
 }

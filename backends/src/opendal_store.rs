@@ -21,6 +21,9 @@ use crate::{error::translate, http::retry_after, schemes::names::Sorter};
 
 mod files;
 
+/// What objects are, for services that want to know.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
 /// What is particular to a service.
 #[derive(Clone)]
 pub struct Service {
@@ -108,6 +111,7 @@ impl OpendalStore {
         }
         let options = WriteOptions {
             if_not_exists: self.put_if_absent,
+            content_type: Some(CONTENT_TYPE.to_owned()),
             ..WriteOptions::default()
         };
         let path = name.to_string();

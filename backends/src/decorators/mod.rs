@@ -134,3 +134,31 @@ macro_rules! decorate_store {
     };
 }
 pub(crate) use decorate_store;
+
+#[cfg(test)]
+mod tests {
+    use duplicati_engine::storage::memory::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_wish_to_remove_stale_temporaries_passes_through_the_whole_stack() {
+        for scheme in ["file", "ftp", "webdav"] {
+            let recording = Arc::new(RecordingStore::new(Arc::new(MemoryStore::new())));
+            let address = StoreAddress {
+                scheme: scheme.to_owned(),
+                ..StoreAddress::local("/x")
+            };
+            stack(recording.clone(), &address)
+                .remove_stale_temporaries(5)
+                .await
+                .unwrap();
+            let kinds: Vec<_> = recording
+                .records()
+                .iter()
+                .map(|record| record.operation.kind)
+                .collect();
+            assert_eq!(kinds, [OperationKind::RemoveStaleTemporaries], "{scheme}");
+        }
+    }
+}

@@ -146,6 +146,16 @@ async fn webdav_store_keeps_all_promises_on_nginx() {
     .await;
 }
 
+fn ftp(server: &Server, path: String) -> StoreAddress {
+    StoreAddress {
+        scheme: "ftp".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: Some(server.port),
+        path: path.into(),
+        ..StoreAddress::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ftp_store_keeps_all_promises_on_vsftpd() {
     let Some(server) = or_skip("ftp on vsftpd", servers::ftp::vsftpd()) else {
@@ -153,14 +163,27 @@ async fn ftp_store_keeps_all_promises_on_vsftpd() {
     };
     let place = format!("{}/", servers::ftp::FOLDER);
     keeps_all_promises("ftp on vsftpd", async || {
+        fresh(&server, &place, false, MANY_OBJECTS_SLOW, ftp).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ftp_store_keeps_all_promises_on_vsftpd_with_tls() {
+    let Some(server) = or_skip("ftp on vsftpd with TLS", servers::ftp::vsftpd_with_tls()) else {
+        return;
+    };
+    let place = format!("{}/", servers::ftp::FOLDER);
+    keeps_all_promises("ftp on vsftpd with TLS", async || {
         fresh(&server, &place, false, MANY_OBJECTS_SLOW, |server, path| {
-            StoreAddress {
-                scheme: "ftp".to_owned(),
-                host: "127.0.0.1".to_owned(),
-                port: Some(server.port),
-                path: path.into(),
-                ..StoreAddress::default()
-            }
+            let mut address = ftp(server, path);
+            address
+                .options
+                .set("ftp-encryption-mode", OptionValue::Text("Explicit".to_owned()));
+            address
+                .options
+                .set("accept-any-ssl-certificate", OptionValue::Flag(true));
+            address
         })
         .await
     })

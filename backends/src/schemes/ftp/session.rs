@@ -16,8 +16,9 @@ use super::{
 };
 use crate::transfer::Limits;
 
-/// Longest time for a TCP connection, and for each step of the login.
-pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest time for a TCP connection, and for the login. Shorter than a call may be silent, so that what is told is that nobody
+/// answers at this address.
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What is known of the size of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
