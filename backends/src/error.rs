@@ -4,7 +4,7 @@
 use duplicati_engine::storage::StoreErrorKind;
 use opendal::{Error, ErrorKind};
 
-use crate::{decorators::retry::UNREACHABLE, http::transport::cause};
+use crate::http::transport::NoConnection;
 
 /// Longest part of a target's own message that is repeated, characters.
 const MESSAGE_CHARACTERS_MAX: usize = 300;
@@ -20,6 +20,9 @@ pub fn translate(error: &Error) -> (StoreErrorKind, String) {
     }
     if let Some(translated) = by_word(&text) {
         return translated;
+    }
+    if has_no_connection(error) {
+        return (StoreErrorKind::Unreachable, text);
     }
     match error.kind() {
         ErrorKind::NotFound => (StoreErrorKind::NotFound, "no such object".to_owned()),
@@ -60,13 +63,22 @@ pub fn untrusted(text: &str) -> String {
 
 /// What to say when no connection came about, by the innermost error.
 pub fn unreachable(text: &str) -> String {
-    if text.contains(UNREACHABLE) {
-        return text.to_owned();
-    }
     if text.contains("InvalidContentType") {
-        return format!("the target {UNREACHABLE}: it does not speak TLS at this port; leave out --use-ssl");
+        return "the target cannot be reached: it does not speak TLS at this port; leave out --use-ssl"
+            .to_owned();
     }
-    format!("the target {UNREACHABLE}: {text}")
+    format!("the target cannot be reached: {text}")
+}
+
+fn has_no_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<NoConnection>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Codes of S3 and Azure that need other words than their kind.
@@ -102,16 +114,6 @@ fn by_word(text: &str) -> Option<(StoreErrorKind, String)> {
             "the clock of this machine differs too much from that of the target".to_owned(),
         ));
     }
-    if has("[530]") {
-        return Some((
-            StoreErrorKind::PermissionDenied,
-            "user name or password is wrong".to_owned(),
-        ));
-    }
-    // Of FTP: the control connection, which OpenDAL takes for lost for good.
-    if has("Connection error") || has("Connection refused") || has("failed to lookup address") {
-        return Some((StoreErrorKind::Unavailable, unreachable(text)));
-    }
     if has("InsufficientStorage") || has("QuotaExceeded") || has("status: 507") || has("No space left") {
         return Some((
             StoreErrorKind::NoSpace,
@@ -123,11 +125,8 @@ fn by_word(text: &str) -> Option<(StoreErrorKind, String)> {
 
 /// The message of an error on one line and cut to a bearable length; the whole one stays as the source.
 fn own_message(error: &Error) -> String {
-    // The client for FTP says what happened only in the error below.
-    let innermost = (error.message() == "ftp error").then(|| cause(error));
-    let mut text: String = innermost
-        .as_deref()
-        .unwrap_or(error.message())
+    let mut text: String = error
+        .message()
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
@@ -152,25 +151,6 @@ mod tests {
         assert_eq!(translate(&permanent).0, StoreErrorKind::Other);
         let limited = Error::new(ErrorKind::RateLimited, "slow down");
         assert_eq!(translate(&limited).0, StoreErrorKind::Unavailable);
-    }
-
-    #[test]
-    fn what_the_ftp_client_says_below_is_heard() {
-        let below = |text: &str| {
-            Error::new(ErrorKind::Unexpected, "ftp error").set_source(std::io::Error::other(text.to_owned()))
-        };
-        let (kind, message) = translate(&below("Invalid response: [530] 530 Login incorrect."));
-        assert!(
-            kind == StoreErrorKind::PermissionDenied && message.contains("password"),
-            "{message}"
-        );
-        let (kind, _) = translate(&below("Connection refused (os error 111)"));
-        assert_eq!(kind, StoreErrorKind::Unavailable);
-        assert!(
-            translate(&below("Invalid response: [553] 553 Could not create file."))
-                .1
-                .contains("553")
-        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod transfer;
 
 pub use address::StoreAddress;
 pub use files::{FileEntry, Files};
+pub use http::tls::trusting_hashes;
 pub use options::{OptionValue, StoreOptions};
 pub use registry::{OpenError, open, open_files, open_with_care};
 pub use schemes::file::LocalStore;

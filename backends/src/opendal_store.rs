@@ -3,8 +3,7 @@
 //!
 //! How the promises of the port are kept: an object is written in one request, which these services make visible as a
 //! whole. Where the service has a conditional write, that decides who was first; elsewhere `put` looks before it writes,
-//! and the capability says that this is not exclusive across machines. A service that may accept half of an upload is
-//! looked at again after each one.
+//! and the capability says that this is not exclusive across machines.
 
 use std::{ops::Range, sync::Arc};
 
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use duplicati_engine::storage::{
     Capability, Listing, ObjectKind, ObjectName, Store, StoreError, StoreErrorKind, StoreFuture,
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::TryStreamExt;
 use opendal::{
     Buffer, ErrorKind, Metadata, Operator,
     options::{ListOptions, ReadOptions, WriteOptions},
@@ -22,8 +21,8 @@ use crate::{error::translate, http::retry_after, schemes::names::Sorter};
 
 mod files;
 
-/// Folders of packs that are listed at once where a service cannot list below a prefix.
-const FOLDERS_LISTED_AT_ONCE: usize = 8;
+/// What objects are, for services that want to know.
+const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// What is particular to a service.
 #[derive(Clone)]
@@ -32,13 +31,8 @@ pub struct Service {
     pub location: String,
     /// Requests at once.
     pub concurrent_requests_max: usize,
-    /// Whether to look at the size of each object after it was written, because a success may be a lie.
-    pub verifies_size: bool,
     /// Whether conditions on writing are used where the service has them.
     pub writes_conditionally: bool,
-    /// Where the root is a folder that can be missing: an operator around it, and the folder's path there with a slash at its end.
-    /// At others the root is the bucket, which we do not make.
-    pub around: Option<(Operator, String)>,
 }
 
 /// A target that OpenDAL serves.
@@ -46,7 +40,6 @@ pub struct OpendalStore {
     operator: Operator,
     service: Service,
     put_if_absent: bool,
-    lists_recursively: bool,
 }
 
 impl OpendalStore {
@@ -55,7 +48,6 @@ impl OpendalStore {
         let capability = operator.info().capability();
         Arc::new(Self {
             put_if_absent: capability.write_with_if_not_exists && service.writes_conditionally,
-            lists_recursively: capability.list_with_recursive,
             operator,
             service,
         })
@@ -117,24 +109,14 @@ impl OpendalStore {
                 "the name exists already",
             ));
         }
-        let size_bytes = content.len() as u64;
         let options = WriteOptions {
             if_not_exists: self.put_if_absent,
+            content_type: Some(CONTENT_TYPE.to_owned()),
             ..WriteOptions::default()
         };
         let path = name.to_string();
         let write = self.operator.write_options(&path, Buffer::from(content), options);
         let _metadata: Metadata = self.request("put", name, write).await?;
-        if self.service.verifies_size {
-            let stored = self.size("put", name).await?;
-            if stored != Some(size_bytes) {
-                // Nobody else can have written it: the name is ours, and it was free.
-                self.delete_object(name).await?;
-                let stored = stored.map_or_else(|| "nothing".to_owned(), |bytes| format!("{bytes} bytes"));
-                let message = format!("the target accepted {size_bytes} bytes and shows {stored}");
-                return Err(self.failure("put", name, StoreErrorKind::Unavailable, message));
-            }
-        }
         Ok(())
     }
 
@@ -209,12 +191,13 @@ impl OpendalStore {
         }
     }
 
-    /// One folder; a missing one is empty.
+    /// One folder, or everything below it; a missing one is empty.
     async fn list_folder(
         &self,
         folder: &str,
         recursive: bool,
-    ) -> Result<Vec<(String, Metadata)>, StoreError> {
+        sorter: &mut Sorter,
+    ) -> Result<(), StoreError> {
         let object = if folder.is_empty() { "(root)" } else { folder };
         let options = ListOptions {
             recursive,
@@ -226,113 +209,49 @@ impl OpendalStore {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
-            let entries: Vec<_> = lister.try_collect().await?;
-            Ok(entries.into_iter().map(opendal::Entry::into_parts).collect())
+            lister.try_collect::<Vec<_>>().await
         };
-        match self.request("list", &object, listing).await {
-            Err(error) if error.kind == StoreErrorKind::NotFound && self.service.around.is_some() => {
-                Ok(Vec::new())
-            }
-            other => other,
-        }
-    }
-
-    async fn sort_folder(
-        &self,
-        folder: &str,
-        recursive: bool,
-        sorter: &mut Sorter,
-    ) -> Result<Vec<String>, StoreError> {
-        let mut folders = Vec::new();
-        for (path, metadata) in self.list_folder(folder, recursive).await? {
+        for entry in self.request("list", &object, listing).await? {
+            let (path, metadata) = entry.into_parts();
             if path == folder || path.is_empty() || path == "/" {
                 // Some services list a folder in itself.
             } else if path.ends_with('/') {
                 sorter.folder(&path);
-                folders.push(path);
             } else {
                 sorter.file(&path, metadata.content_length());
             }
         }
-        Ok(folders)
+        Ok(())
     }
 
     async fn list_kind(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
-        let listing = self.list_objects(kind).await?;
-        // A target that is gone must not look like an empty one.
-        if self.service.around.is_some() && listing.objects.is_empty() {
-            self.prepare_root(false).await?;
-        }
-        Ok(listing)
-    }
-
-    async fn list_objects(&self, kind: ObjectKind) -> Result<Listing, StoreError> {
         let mut sorter = Sorter::new(kind);
         if kind == ObjectKind::Config {
-            self.sort_folder("", false, &mut sorter).await?;
-            return Ok(sorter.finish());
-        }
-        let folder = format!("{}/", kind.folder());
-        if kind != ObjectKind::Pack || self.lists_recursively {
-            self.sort_folder(&folder, self.lists_recursively, &mut sorter)
+            self.list_folder("", false, &mut sorter).await?;
+        } else {
+            self.list_folder(&format!("{}/", kind.folder()), true, &mut sorter)
                 .await?;
-            return Ok(sorter.finish());
-        }
-        let shards = self.sort_folder(&folder, false, &mut sorter).await?;
-        let listed: Vec<_> = stream::iter(shards)
-            .map(|shard| async move {
-                self.list_folder(&shard, false)
-                    .await
-                    .map(|entries| (shard, entries))
-            })
-            .buffer_unordered(FOLDERS_LISTED_AT_ONCE)
-            .try_collect()
-            .await?;
-        for (shard, entries) in listed {
-            for (path, metadata) in entries {
-                if path.ends_with('/') {
-                    if path != shard {
-                        sorter.folder(&path);
-                    }
-                } else {
-                    sorter.file(&path, metadata.content_length());
-                }
-            }
         }
         Ok(sorter.finish())
     }
 
-    async fn prepare_root(&self, create: bool) -> Result<(), StoreError> {
-        let Some((around, folder)) = &self.service.around else {
-            // There is nothing to make; asking for one name tells whether bucket and credentials are right.
-            let options = ListOptions {
-                limit: Some(1),
-                ..ListOptions::default()
-            };
-            let probe = async {
-                let mut lister = self.operator.lister_options("", options).await?;
-                lister.try_next().await.map(|_| ())
-            };
-            return match self.request("prepare", &"(root)", probe).await {
-                // A container that can be listed has no missing root.
-                Err(error) if error.kind == StoreErrorKind::NotFound && !error.message.contains("bucket") => {
-                    Ok(())
-                }
-                other => other,
-            };
+    /// There is nothing to make; asking for one name tells whether bucket and credentials are right.
+    async fn prepare_root(&self) -> Result<(), StoreError> {
+        let options = ListOptions {
+            limit: Some(1),
+            ..ListOptions::default()
         };
-        if create {
-            return self
-                .request("prepare", &"(root)", around.create_dir(folder))
-                .await;
-        }
-        let found = self.request("prepare", &"(root)", around.stat(folder)).await;
-        found.map(|_| ()).map_err(|mut error| {
-            if error.kind == StoreErrorKind::NotFound {
-                "the folder does not exist at the target".clone_into(&mut error.message);
+        let probe = async {
+            let mut lister = self.operator.lister_options("", options).await?;
+            lister.try_next().await.map(|_| ())
+        };
+        match self.request("prepare", &"(root)", probe).await {
+            // A container that can be listed has no missing root.
+            Err(error) if error.kind == StoreErrorKind::NotFound && !error.message.contains("bucket") => {
+                Ok(())
             }
-            error
-        })
+            other => other,
+        }
     }
 }
 
@@ -365,14 +284,14 @@ impl Store for OpendalStore {
         Box::pin(self.delete_object(name))
     }
 
-    fn prepare(&self, create: bool) -> StoreFuture<'_, ()> {
-        Box::pin(self.prepare_root(create))
+    fn prepare(&self, _create: bool) -> StoreFuture<'_, ()> {
+        Box::pin(self.prepare_root())
     }
 
     fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
         Box::pin(async move {
             let mut sorter = Sorter::new(ObjectKind::Config);
-            self.sort_folder("", false, &mut sorter).await?;
+            self.list_folder("", false, &mut sorter).await?;
             Ok(sorter.finish().foreign)
         })
     }

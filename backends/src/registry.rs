@@ -5,7 +5,12 @@ use std::{fmt, sync::Arc};
 
 use duplicati_engine::storage::Store;
 
-use crate::{address::StoreAddress, decorators, files::Files, schemes};
+use crate::{
+    address::StoreAddress,
+    decorators::{self, TimedFiles},
+    files::Files,
+    schemes,
+};
 
 /// Why an address is not one of a store.
 #[derive(Debug, thiserror::Error)]
@@ -118,14 +123,15 @@ const SCHEMES: &[Scheme] = &[
     scheme!("webdavs", schemes::webdav::open, keeps_limits: true),
     scheme!("ssh", schemes::sftp::open, keeps_limits: true),
     scheme!("sftp", schemes::sftp::open, keeps_limits: true),
-    scheme!("ftp", schemes::ftp::open, keeps_limits: false),
-    scheme!("ftps", schemes::ftp::open, keeps_limits: false),
-    scheme!("aftp", schemes::ftp::open, keeps_limits: false),
+    scheme!("ftp", schemes::ftp::open, keeps_limits: true),
+    scheme!("ftps", schemes::ftp::open, keeps_limits: true),
+    scheme!("aftp", schemes::ftp::open, keeps_limits: true),
 ];
 
-/// The target of an address as a folder of files with any names.
+/// The target of an address as a folder of files with any names, with time-outs around it.
 pub fn open_files(address: &StoreAddress) -> Result<Arc<dyn Files>, OpenError> {
-    (known(address)?.open_files)(address)
+    let files = (known(address)?.open_files)(address)?;
+    Ok(Arc::new(TimedFiles::new(files, decorators::time_limits(address))))
 }
 
 /// Makes the store of an address, bare. Nothing is read or written at the target yet.

@@ -57,8 +57,14 @@ impl RateLimit {
         }
     }
 
-    /// Waits until `bytes` may pass. The first bytes after a pause pass at once.
+    /// Waits until `bytes` may pass. The first bytes after a pause pass at once. Whoever watches over the present task sees
+    /// that it is our own limit that is waited for.
     pub async fn pass(&self, bytes: u64) {
+        self.pass_seen_by(bytes, Progress::current()).await;
+    }
+
+    /// The same in a task of others, for a transfer that is watched by `progress`.
+    pub async fn pass_seen_by(&self, bytes: u64, progress: Option<Arc<Progress>>) {
         let rate = self.bytes_per_second();
         if rate == 0 || bytes == 0 {
             return;
@@ -71,6 +77,7 @@ impl RateLimit {
             *line = Some(start + duration);
             start
         };
+        let _waiting = progress.map(Waiting::begin);
         sleep_until(start).await;
     }
 }
@@ -98,6 +105,33 @@ impl Limits {
 #[derive(Debug, Default)]
 pub struct Progress {
     pieces: AtomicU64,
+    /// Waits of our own making that go on now.
+    waits: AtomicU64,
+}
+
+/// A wait that is not the target's fault; it lasts until this is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Progress>);
+
+impl Waiting {
+    /// Begins a wait.
+    pub fn begin(progress: Arc<Progress>) -> Self {
+        progress.waits.fetch_add(1, Ordering::Relaxed);
+        Self(progress)
+    }
+
+    /// Begins a wait of the present task, where that is watched.
+    pub fn of_this_task() -> Option<Self> {
+        Progress::current().map(Self::begin)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waits.fetch_sub(1, Ordering::Relaxed);
+        // The target gets its whole time from here.
+        self.0.step();
+    }
 }
 
 tokio::task_local! {
@@ -105,7 +139,7 @@ tokio::task_local! {
 }
 
 impl Progress {
-    /// One more piece moved, or waits for our own limit.
+    /// One more piece moved.
     pub fn step(&self) {
         self.pieces.fetch_add(1, Ordering::Relaxed);
     }
@@ -113,6 +147,11 @@ impl Progress {
     /// How many there were.
     pub fn pieces(&self) -> u64 {
         self.pieces.load(Ordering::Relaxed)
+    }
+
+    /// Whether a wait of our own making goes on.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed) > 0
     }
 
     /// The one that the present task is watched by, to be handed to whatever moves the bytes.

@@ -172,7 +172,10 @@ pub async fn run_compact(
         if outcome.is_ok() {
             ended?;
             let older_than = clock.now().seconds.saturating_sub(TEMPORARY_AGE_SECONDS);
-            repository.store.remove_stale_temporaries(older_than).await?;
+            // They only take room: a target that cannot remove them now does so after a later run.
+            if let Err(error) = repository.store.remove_stale_temporaries(older_than).await {
+                monitor.tell(Severity::Warning, "TemporariesNotRemoved", b"", error.to_string());
+            }
         }
     }
     monitor.progress.set_phase(Phase::Done);

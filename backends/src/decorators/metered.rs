@@ -42,6 +42,7 @@ fn operation_label(kind: OperationKind) -> &'static str {
         OperationKind::List | OperationKind::ListForeignRoot => "list",
         OperationKind::Delete => "delete",
         OperationKind::Prepare => "prepare",
+        OperationKind::RemoveStaleTemporaries => "remove_stale_temporaries",
     }
 }
 
@@ -54,6 +55,7 @@ fn outcome_label(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::NoSpace => "no_space",
         StoreErrorKind::Unavailable => "unavailable",
         StoreErrorKind::Invalid => "invalid",
+        StoreErrorKind::Unreachable => "unreachable",
         StoreErrorKind::Other => "other",
     }
 }

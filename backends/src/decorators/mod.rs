@@ -11,7 +11,8 @@
 //! 2. [`concurrency`]: a request that waits for its next try holds no place.
 //! 3. [`throttle`]: waiting for our own limit is not the target's fault, so it is outside of the time-out.
 //! 4. [`metered`]: sees each request as it was sent, also those that timed out.
-//! 5. [`timeout`]: next to the store, so that each try has its own.
+//! 5. [`timeout`]: next to the store, so that each try has its own. A call to a local file system that is given up goes on in its
+//!    thread; what it may still write is met by the next try like any lost answer.
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub mod recording;
 pub mod retry;
 pub mod slow;
 pub mod throttle;
+pub mod timed_files;
 pub mod timeout;
 
 pub use concurrency::ConcurrencyStore;
@@ -39,15 +41,13 @@ pub use recording::{Record, RecordingStore};
 pub use retry::{RetryOptions, RetryStore};
 pub use slow::SlowStore;
 pub use throttle::ThrottleStore;
+pub use timed_files::TimedFiles;
 pub use timeout::{TimeoutOptions, TimeoutStore};
 
 /// The store of an address with everything that programs want around it.
 pub fn stack(store: Arc<dyn Store>, address: &StoreAddress) -> Arc<dyn Store> {
     let mut store = store;
-    // A call to a local file system cannot be given up: the thread would go on and the file with it.
-    if address.scheme != "file" {
-        store = Arc::new(TimeoutStore::new(store, TimeoutOptions::of(&address.options)));
-    }
+    store = Arc::new(TimeoutStore::new(store, time_limits(address)));
     store = Arc::new(MeteredStore::new(store, &address.scheme));
     if !registry::keeps_limits(&address.scheme) {
         store = Arc::new(ThrottleStore::new(store, Arc::clone(&address.limits)));
@@ -56,6 +56,15 @@ pub fn stack(store: Arc<dyn Store>, address: &StoreAddress) -> Arc<dyn Store> {
         store = Arc::new(ConcurrencyStore::new(store));
     }
     Arc::new(RetryStore::new(store, RetryOptions::of(&address.options)))
+}
+
+/// How long calls to the target of an address may stand still.
+pub(crate) fn time_limits(address: &StoreAddress) -> TimeoutOptions {
+    if address.scheme == "file" {
+        TimeoutOptions::local(&address.options)
+    } else {
+        TimeoutOptions::of(&address.options)
+    }
 }
 
 /// Implements `Store` for a decorator by its `Around`.
@@ -113,7 +122,8 @@ macro_rules! decorate_store {
                 &self,
                 older_than: i64,
             ) -> duplicati_engine::storage::StoreFuture<'_, u64> {
-                self.inner().remove_stale_temporaries(older_than)
+                let operation = $crate::decorators::Operation::remove_stale_temporaries();
+                self.around(operation, self.inner().remove_stale_temporaries(older_than))
             }
 
             fn list_foreign_root(&self) -> duplicati_engine::storage::StoreFuture<'_, Vec<String>> {
@@ -124,3 +134,31 @@ macro_rules! decorate_store {
     };
 }
 pub(crate) use decorate_store;
+
+#[cfg(test)]
+mod tests {
+    use duplicati_engine::storage::memory::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_wish_to_remove_stale_temporaries_passes_through_the_whole_stack() {
+        for scheme in ["file", "ftp", "webdav"] {
+            let recording = Arc::new(RecordingStore::new(Arc::new(MemoryStore::new())));
+            let address = StoreAddress {
+                scheme: scheme.to_owned(),
+                ..StoreAddress::local("/x")
+            };
+            stack(recording.clone(), &address)
+                .remove_stale_temporaries(5)
+                .await
+                .unwrap();
+            let kinds: Vec<_> = recording
+                .records()
+                .iter()
+                .map(|record| record.operation.kind)
+                .collect();
+            assert_eq!(kinds, [OperationKind::RemoveStaleTemporaries], "{scheme}");
+        }
+    }
+}

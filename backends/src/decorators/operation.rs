@@ -17,6 +17,7 @@ pub enum OperationKind {
     Delete,
     Prepare,
     ListForeignRoot,
+    RemoveStaleTemporaries,
 }
 
 /// A call: the method and what it is about.
@@ -89,6 +90,10 @@ impl Operation {
         Self::new(OperationKind::ListForeignRoot)
     }
 
+    pub(crate) fn remove_stale_temporaries() -> Self {
+        Self::new(OperationKind::RemoveStaleTemporaries)
+    }
+
     /// What the call is about, for messages.
     pub(crate) fn subject(&self) -> String {
         match (self.name, self.object_kind) {
@@ -108,6 +113,7 @@ impl Operation {
                 OperationKind::List | OperationKind::ListForeignRoot => "list",
                 OperationKind::Delete => "delete",
                 OperationKind::Prepare => "prepare",
+                OperationKind::RemoveStaleTemporaries => "remove_stale_temporaries",
             },
             object: self.subject(),
             location,
@@ -126,6 +132,7 @@ pub trait Answer: Send {
 }
 
 impl Answer for () {}
+impl Answer for u64 {}
 impl Answer for Listing {}
 impl Answer for Vec<String> {}
 impl Answer for Bytes {

@@ -33,7 +33,10 @@ impl Around for ReadOnlyStore {
         call: StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
         match operation.kind {
-            OperationKind::Put | OperationKind::Delete | OperationKind::Prepare => Box::pin(async move {
+            OperationKind::Put
+            | OperationKind::Delete
+            | OperationKind::Prepare
+            | OperationKind::RemoveStaleTemporaries => Box::pin(async move {
                 Err(operation.error(
                     StoreErrorKind::PermissionDenied,
                     self.inner.location(),

@@ -5,7 +5,15 @@
 //! meets the name, the stored bytes decide: ours mean success, others mean that somebody else was first. So the exclusive
 //! `put` of a manifest keeps its meaning over a bad line.
 
-use std::{future::Future, ops::Range, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use duplicati_engine::storage::{
@@ -30,6 +38,12 @@ pub struct RetryOptions {
 
 /// Tries after the first one unless chosen.
 const RETRIES_DEFAULT: u32 = 5;
+/// Most tries after the first one, whatever is asked for.
+const RETRIES_MAX: u32 = 10_000;
+/// Tries after the first one that may follow as closely as the user likes; further ones wait for [`DELAY_MIN_LATER`].
+const CLOSE_RETRIES_MAX: u32 = 5;
+/// Shortest wait when there were many tries: a long outage must not become a loop that burns a core and floods the target.
+const DELAY_MIN_LATER: Duration = Duration::from_secs(1);
 /// Wait before each unless chosen.
 const DELAY_DEFAULT: Duration = Duration::from_secs(10);
 /// Longest wait, also of a doubled one.
@@ -55,7 +69,9 @@ impl RetryOptions {
     pub fn of(options: &StoreOptions) -> Self {
         let retries = options.number("number-of-retries");
         Self {
-            retries: retries.map_or(RETRIES_DEFAULT, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+            retries: retries.map_or(RETRIES_DEFAULT, |count| {
+                u32::try_from(count).unwrap_or(RETRIES_MAX).min(RETRIES_MAX)
+            }),
             delay: options
                 .duration("retry-delay")
                 .unwrap_or(DELAY_DEFAULT)
@@ -67,11 +83,18 @@ impl RetryOptions {
 
     /// The wait before try `number` (the first retry is 1), without jitter.
     fn delay_before(&self, number: u32) -> Duration {
-        if !self.is_exponential {
-            return self.delay;
-        }
-        let factor = 2u32.saturating_pow(number.saturating_sub(1).min(16));
-        self.delay.saturating_mul(factor).min(DELAY_MAX)
+        let floor = if number > CLOSE_RETRIES_MAX {
+            DELAY_MIN_LATER
+        } else {
+            Duration::ZERO
+        };
+        let delay = if self.is_exponential {
+            let factor = 2u32.saturating_pow(number.saturating_sub(1).min(16));
+            self.delay.saturating_mul(factor).min(DELAY_MAX)
+        } else {
+            self.delay
+        };
+        delay.max(floor)
     }
 }
 
@@ -79,12 +102,18 @@ impl RetryOptions {
 pub struct RetryStore {
     inner: Arc<dyn Store>,
     options: RetryOptions,
+    /// Whether a connection to the target has ever come about.
+    has_answered: AtomicBool,
 }
 
 impl RetryStore {
     /// Tries calls to `inner` again.
     pub fn new(inner: Arc<dyn Store>, options: RetryOptions) -> Self {
-        Self { inner, options }
+        Self {
+            inner,
+            options,
+            has_answered: AtomicBool::new(false),
+        }
     }
 
     async fn persist<'a, T, F: Future<Output = Result<T, StoreError>> + Send + 'a>(
@@ -94,7 +123,12 @@ impl RetryStore {
         let mut first_failure = None;
         let mut number = 0;
         loop {
-            let error = match attempt().await {
+            let result = attempt().await;
+            let is_unreachable = matches!(&result, Err(error) if error.kind == StoreErrorKind::Unreachable);
+            if !is_unreachable {
+                self.has_answered.store(true, Ordering::Relaxed);
+            }
+            let error = match result {
                 Ok(value) => return Ok(value),
                 Err(error) if !error.is_retry_sensible() => return Err(error),
                 Err(error) => error,
@@ -105,7 +139,7 @@ impl RetryStore {
             let is_patient = self.options.retries > 0
                 && error.retry_after.is_none_or(|wish| wish < self.options.patience)
                 && failing_since.elapsed() < self.options.patience
-                && !is_unreachable(&error);
+                && self.has_answered.load(Ordering::Relaxed);
             if number > self.options.retries && !is_patient {
                 return Err(gave_up(error, number));
             }
@@ -121,13 +155,6 @@ impl RetryStore {
         }
     }
 }
-
-fn is_unreachable(error: &StoreError) -> bool {
-    error.message.contains(UNREACHABLE)
-}
-
-/// Part of the message of errors that say that no connection came about.
-pub(crate) const UNREACHABLE: &str = "cannot be reached";
 
 fn gave_up(mut error: StoreError, tries: u32) -> StoreError {
     if tries > 1 {
@@ -182,6 +209,10 @@ impl Store for RetryStore {
         Box::pin(self.persist(move || self.inner.prepare(create)))
     }
 
+    fn remove_stale_temporaries(&self, older_than: i64) -> StoreFuture<'_, u64> {
+        Box::pin(self.persist(move || self.inner.remove_stale_temporaries(older_than)))
+    }
+
     fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
         Box::pin(self.persist(move || self.inner.list_foreign_root()))
     }
@@ -193,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::decorators::{Fault, FaultyStore, OperationKind, RecordingStore, When};
+    use crate::options::OptionValue;
 
     fn name(number: u8) -> ObjectName {
         ObjectName::of(ObjectKind::Snapshot, [number; 16])
@@ -318,6 +350,43 @@ mod tests {
         );
         assert!(rig.store.list(ObjectKind::Key).await.is_err());
         assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_of_nothing_does_not_become_a_loop_without_rest() {
+        let rig = rig(RetryOptions {
+            delay: Duration::ZERO,
+            ..RetryOptions::default()
+        });
+        rig.faulty.add(
+            When::every(|_| true),
+            Fault::FailBefore(StoreErrorKind::Unavailable),
+        );
+        rig.store.list(ObjectKind::Key).await.unwrap_err();
+        // Two minutes of patience at a second each, and the jitter.
+        assert!(rig.faulty.calls() < 200, "{}", rig.faulty.calls());
+        let endless = StoreOptions::default().with("number-of-retries", OptionValue::Number(i64::MAX));
+        assert_eq!(RetryOptions::of(&endless).retries, RETRIES_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_name_is_told_soon_and_a_target_that_restarts_is_waited_for() {
+        let options = RetryOptions {
+            delay: Duration::from_secs(1),
+            ..RetryOptions::default()
+        };
+        let unreachable = || Fault::FailBefore(StoreErrorKind::Unreachable);
+        let wrong = rig(options);
+        wrong.faulty.add(When::every(|_| true), unreachable());
+        wrong.store.list(ObjectKind::Key).await.unwrap_err();
+        assert_eq!(wrong.faulty.calls(), 6);
+        let restarting = rig(options);
+        restarting.store.list(ObjectKind::Key).await.unwrap();
+        let back_at = Instant::now() + Duration::from_secs(60);
+        restarting
+            .faulty
+            .add(When::every(move |_| Instant::now() < back_at), unreachable());
+        restarting.store.list(ObjectKind::Key).await.unwrap();
     }
 
     #[test]

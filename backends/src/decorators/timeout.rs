@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Ends calls that stand still, so that the retry around can put a new one in their place.
 //!
-//! A transfer may take as long as it likes while bytes move. A store that shows no signs of life gets time by size.
+//! A call may take as long as it likes while something moves, and while it waits for our own limits. A store that shows no signs
+//! of life gets time by size.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use duplicati_engine::storage::{Store, StoreError, StoreErrorKind, StoreFuture};
 use tokio::time::{Instant, sleep};
@@ -23,17 +24,21 @@ pub struct TimeoutOptions {
     pub short: Option<Duration>,
     /// A listing.
     pub list: Option<Duration>,
+    /// Whether the store shows signs of life while bytes move; one that does not gets more time for more bytes.
+    pub shows_life: bool,
 }
 
 /// Defaults as in the table of options.
 const TRANSFER_DEFAULT: Duration = Duration::from_secs(30);
 const SHORT_DEFAULT: Duration = Duration::from_secs(30);
 const LIST_DEFAULT: Duration = Duration::from_secs(600);
+/// Least time of a call to the local file system.
+const LOCAL_MIN: Duration = Duration::from_secs(600);
 /// The slowest line that a store without signs of life may have, bytes per second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 /// Taken for the size of an object that is read whole without signs of life: the largest pack, bytes.
 const UNKNOWN_SIZE_BYTES: u64 = 64 << 20;
-/// A transfer is looked at so many times in its time-out.
+/// A call is looked at so many times in its time-out.
 const LOOKS: u32 = 4;
 
 impl Default for TimeoutOptions {
@@ -42,6 +47,7 @@ impl Default for TimeoutOptions {
             transfer: Some(TRANSFER_DEFAULT),
             short: Some(SHORT_DEFAULT),
             list: Some(LIST_DEFAULT),
+            shows_life: false,
         }
     }
 }
@@ -56,7 +62,35 @@ impl TimeoutOptions {
             transfer: chosen("read-write-timeout", TRANSFER_DEFAULT),
             short: chosen("short-timeout", SHORT_DEFAULT),
             list: chosen("list-timeout", LIST_DEFAULT),
+            shows_life: true,
         }
+    }
+
+    /// For a folder of this machine: disks spin up, and a write may wait for all that others wrote. Only what is surely dead, a
+    /// network file system whose server is gone, must not be waited for without end.
+    pub fn local(options: &StoreOptions) -> Self {
+        let at_least = |timeout: Option<Duration>| timeout.map(|timeout| timeout.max(LOCAL_MIN));
+        let chosen = Self::of(options);
+        Self {
+            transfer: at_least(chosen.transfer),
+            short: at_least(chosen.short),
+            list: at_least(chosen.list),
+            shows_life: false,
+        }
+    }
+
+    /// More time before the first sign of life, for a store that gives none: by the bytes that are asked for.
+    fn allowance(&self, operation: &Operation) -> Duration {
+        let is_transfer = matches!(operation.kind, OperationKind::Put | OperationKind::Get);
+        if self.shows_life || !is_transfer {
+            return Duration::ZERO;
+        }
+        let size_bytes = match (&operation.range, operation.kind) {
+            (Some(range), _) => range.end.saturating_sub(range.start).min(UNKNOWN_SIZE_BYTES),
+            (None, OperationKind::Get) => UNKNOWN_SIZE_BYTES,
+            (None, _) => operation.size_bytes,
+        };
+        Duration::from_secs(size_bytes / SLOWEST_BYTES_PER_SECOND)
     }
 }
 
@@ -81,28 +115,40 @@ impl TimeoutStore {
     }
 }
 
-/// Returns when a transfer has stood still for the time-out.
-async fn stands_still(progress: &Progress, timeout: Duration, size_bytes: u64) {
-    let begin = Instant::now();
-    let by_size = timeout + Duration::from_secs(size_bytes / SLOWEST_BYTES_PER_SECOND);
+/// Watches over a call: it ends when nothing moved for `timeout`, and before the first sign of life `allowance` later.
+/// Waits of our own making do not count. None is what came to an end that way.
+pub(super) async fn watch<T>(
+    call: impl Future<Output = T>,
+    timeout: Duration,
+    allowance: Duration,
+) -> Option<T> {
+    let progress = Arc::new(Progress::default());
+    tokio::select! {
+        result = Arc::clone(&progress).watch(call) => Some(result),
+        () = stands_still(&progress, timeout, allowance) => None,
+    }
+}
+
+async fn stands_still(progress: &Progress, timeout: Duration, allowance: Duration) {
     let mut seen = progress.pieces();
-    let mut looks_without_change = 0;
+    let mut quiet = Duration::ZERO;
     loop {
+        let begin = Instant::now();
         sleep(timeout / LOOKS).await;
         let now = progress.pieces();
-        if now == 0 {
-            // No signs of life from this kind of store, or not yet.
-            if begin.elapsed() >= by_size {
-                return;
-            }
-        } else if now == seen {
-            looks_without_change += 1;
-            if looks_without_change >= LOOKS {
-                return;
-            }
-        } else {
+        if now != seen || progress.is_waiting() {
             seen = now;
-            looks_without_change = 0;
+            quiet = Duration::ZERO;
+            continue;
+        }
+        quiet += begin.elapsed();
+        let bound = if now == 0 {
+            timeout.saturating_add(allowance)
+        } else {
+            timeout
+        };
+        if quiet >= bound {
+            return;
         }
     }
 }
@@ -119,25 +165,17 @@ impl Around for TimeoutStore {
     ) -> StoreFuture<'a, T> {
         let (timeout, option) = match operation.kind {
             OperationKind::Put | OperationKind::Get => (self.options.transfer, "read-write-timeout"),
-            OperationKind::List | OperationKind::ListForeignRoot => (self.options.list, "list-timeout"),
+            OperationKind::List | OperationKind::ListForeignRoot | OperationKind::RemoveStaleTemporaries => {
+                (self.options.list, "list-timeout")
+            }
             OperationKind::Delete | OperationKind::Prepare => (self.options.short, "short-timeout"),
         };
         let Some(timeout) = timeout else { return call };
         Box::pin(async move {
-            if !matches!(operation.kind, OperationKind::Put | OperationKind::Get) {
-                return tokio::time::timeout(timeout, call)
-                    .await
-                    .unwrap_or_else(|_| Err(self.stuck(&operation, timeout, option)));
-            }
-            let size_bytes = match (&operation.range, operation.kind) {
-                (Some(range), _) => range.end.saturating_sub(range.start).min(UNKNOWN_SIZE_BYTES),
-                (None, OperationKind::Get) => UNKNOWN_SIZE_BYTES,
-                (None, _) => operation.size_bytes,
-            };
-            let progress = Arc::new(Progress::default());
-            tokio::select! {
-                result = Arc::clone(&progress).watch(call) => result,
-                () = stands_still(&progress, timeout, size_bytes) => Err(self.stuck(&operation, timeout, option)),
+            let allowance = self.options.allowance(&operation);
+            match watch(call, timeout, allowance).await {
+                Some(result) => result,
+                None => Err(self.stuck(&operation, timeout, option)),
             }
         })
     }
@@ -151,6 +189,7 @@ mod tests {
 
     use super::*;
     use crate::decorators::{Fault, FaultyStore, RetryStore, SlowStore, When, retry::RetryOptions};
+    use crate::transfer::RateLimit;
 
     fn name() -> ObjectName {
         ObjectName::of(ObjectKind::Pack, [1; 16])
@@ -201,10 +240,39 @@ mod tests {
         };
         tokio::select! {
             () = moving => {}
-            () = stands_still(&progress, Duration::from_secs(30), 0) => panic!("bytes were moving"),
+            () = stands_still(&progress, Duration::from_secs(30), Duration::ZERO) => panic!("bytes were moving"),
         }
         let begin = Instant::now();
-        stands_still(&progress, Duration::from_secs(30), u64::MAX / 2).await;
+        stands_still(&progress, Duration::from_secs(30), Duration::MAX).await;
         assert!(begin.elapsed() <= Duration::from_secs(40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_our_own_limit_is_not_the_silence_of_the_target() {
+        let limit = RateLimit::new(1);
+        limit.pass(1).await;
+        let slow = async {
+            limit.pass(500).await;
+            limit.pass(1).await;
+        };
+        assert!(
+            watch(slow, Duration::from_secs(30), Duration::ZERO)
+                .await
+                .is_some()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_get_from_a_store_that_shows_life_is_given_up_as_soon_as_a_small_one() {
+        let faulty = FaultyStore::new(Arc::new(MemoryStore::new())).with(When::every(|_| true), Fault::Hang);
+        let options = TimeoutOptions::of(&StoreOptions::default());
+        let store = TimeoutStore::new(Arc::new(faulty), options);
+        let begin = Instant::now();
+        store.get(&name(), None).await.unwrap_err();
+        assert!(
+            begin.elapsed() <= Duration::from_secs(40),
+            "{:?}",
+            begin.elapsed()
+        );
     }
 }

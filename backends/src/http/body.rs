@@ -54,10 +54,10 @@ impl Body for PacedBody {
         }
         let length = this.limits.upload.piece_bytes().min(this.rest.len());
         if this.limits.upload.bytes_per_second() > 0 || this.wait.is_some() {
-            let limits = Arc::clone(&this.limits);
-            let wait = this
-                .wait
-                .get_or_insert_with(|| Box::pin(async move { limits.upload.pass(length as u64).await }));
+            let (limits, progress) = (Arc::clone(&this.limits), this.progress.clone());
+            let wait = this.wait.get_or_insert_with(|| {
+                Box::pin(async move { limits.upload.pass_seen_by(length as u64, progress).await })
+            });
             ready!(wait.as_mut().poll(context));
             this.wait = None;
         }

@@ -9,7 +9,9 @@ use super::tls;
 use crate::{options::StoreOptions, registry::OpenError};
 
 /// How long a connection may take to come about when `short-timeout` is not given.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The part of `short-timeout` that is for the connection: what is told of a wrong address is then that nobody answers there.
+const CONNECT_PART: f64 = 0.7;
 /// Idle connections that are kept: as many as requests may run at once.
 const IDLE_CONNECTIONS_MAX: usize = 64;
 /// Redirects that are followed; more is a loop.
@@ -24,7 +26,7 @@ pub fn client(scheme: &'static str, options: &StoreOptions) -> Result<reqwest::C
     let connect_timeout = options
         .duration("short-timeout")
         .filter(|timeout| !timeout.is_zero())
-        .unwrap_or(CONNECT_TIMEOUT);
+        .map_or(CONNECT_TIMEOUT, |timeout| timeout.mul_f64(CONNECT_PART));
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(connect_timeout)

@@ -10,10 +10,28 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use rustls_platform_verifier::BuilderVerifierExt;
+
 use crate::{options::StoreOptions, registry::OpenError};
 
 /// Bytes of a SHA-1 hash, the form in which Duplicati names certificates.
 const HASH_BYTES: usize = 20;
+
+/// The trust that the options ask for, and without them that of the system.
+pub fn config(scheme: &'static str, options: &StoreOptions) -> Result<ClientConfig, OpenError> {
+    if let Some(config) = own_config(scheme, options)? {
+        return Ok(config);
+    }
+    let failed = |error: rustls::Error| OpenError::Client {
+        scheme,
+        message: error.to_string(),
+    };
+    Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(failed)?
+        .with_no_client_auth())
+}
 
 /// A configuration of our own where the options ask for one; none leaves the system's trust (and `SSL_CERT_FILE`).
 pub fn own_config(scheme: &'static str, options: &StoreOptions) -> Result<Option<ClientConfig>, OpenError> {
@@ -22,41 +40,59 @@ pub fn own_config(scheme: &'static str, options: &StoreOptions) -> Result<Option
     } else {
         match options.list("accept-specified-ssl-hash") {
             [] => return Ok(None),
-            texts => Trust::Hashes(
-                texts
+            texts => {
+                let hashes = texts
                     .iter()
-                    .map(|text| parse_hash(scheme, text))
-                    .collect::<Result<_, _>>()?,
-            ),
+                    .map(|text| parse_hash(text))
+                    .collect::<Result<_, _>>();
+                Trust::Hashes(hashes.map_err(|message| OpenError::InvalidOption {
+                    scheme,
+                    option: "accept-specified-ssl-hash",
+                    message,
+                })?)
+            }
         }
     };
+    trusting(trust).map(Some).map_err(|error| OpenError::Client {
+        scheme,
+        message: error.to_string(),
+    })
+}
+
+/// A client that trusts certificates with one of these SHA-1 hashes, and no others.
+pub fn trusting_hashes(texts: &[String]) -> Result<ClientConfig, String> {
+    let hashes = texts
+        .iter()
+        .map(|text| parse_hash(text))
+        .collect::<Result<_, _>>()?;
+    trusting(Trust::Hashes(hashes)).map_err(|error| error.to_string())
+}
+
+fn trusting(trust: Trust) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(default_provider());
     let verifier = Chosen {
         trust,
         provider: Arc::clone(&provider),
     };
     let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| OpenError::Client {
-            scheme,
-            message: error.to_string(),
-        })?
+        .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Ok(Some(config))
+    Ok(config)
 }
 
-fn parse_hash(scheme: &'static str, text: &str) -> Result<[u8; HASH_BYTES], OpenError> {
-    let invalid = || OpenError::InvalidOption {
-        scheme,
-        option: "accept-specified-ssl-hash",
-        message: "a hash is 40 hexadecimal digits, as 'openssl x509 -noout -fingerprint -sha1' prints them"
-            .to_owned(),
+fn parse_hash(text: &str) -> Result<[u8; HASH_BYTES], String> {
+    let invalid = || {
+        format!(
+            "{text:?} is not the SHA-1 hash of a certificate: that is {} hexadecimal digits, as 'openssl x509 -noout -fingerprint -sha1' \
+             prints them",
+            2 * HASH_BYTES
+        )
     };
     let digits: Vec<u8> = text
         .chars()
-        .filter(|character| *character != ':')
+        .filter(|character| !matches!(character, ':' | ' '))
         .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()
         .ok_or_else(invalid)?;
@@ -104,7 +140,7 @@ impl ServerCertVerifier for Chosen {
             .map(|byte| format!("{byte:02X}"))
             .collect();
         Err(rustls::Error::General(format!(
-            "the certificate with the hash {shown} is not among --accept-specified-ssl-hash"
+            "the certificate has the SHA-1 hash {shown}, which is not among the accepted ones"
         )))
     }
 
@@ -167,10 +203,7 @@ mod tests {
     fn hashes_are_read_with_and_without_colons() {
         let plain = "0123456789abcdef0123456789ABCDEF01234567";
         let colons = "01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67";
-        assert_eq!(
-            parse_hash("s3", plain).unwrap(),
-            parse_hash("s3", colons).unwrap()
-        );
+        assert_eq!(parse_hash(plain).unwrap(), parse_hash(colons).unwrap());
         assert!(with_hashes(&[plain, colons]).unwrap().is_some());
         assert!(with_hashes(&[]).unwrap().is_none());
     }

@@ -68,9 +68,9 @@ impl HttpTransport for Transport {
                 if let Some(progress) = &progress {
                     progress.step();
                 }
-                let limits = Arc::clone(&limits);
+                let (limits, progress) = (Arc::clone(&limits), progress.clone());
                 Box::pin(async move {
-                    limits.download.pass(piece.len() as u64).await;
+                    limits.download.pass_seen_by(piece.len() as u64, progress).await;
                     Ok(Buffer::from(piece))
                 })
             });
@@ -83,15 +83,22 @@ impl HttpTransport for Transport {
 /// The cause in full, because the outermost error of the client only says that something failed.
 fn network_error(error: reqwest::Error) -> Error {
     let is_temporary = error.is_request() || error.is_body() || error.is_decode() || error.is_timeout();
-    let message = if error.is_connect() {
-        unreachable(&cause(&error))
-    } else {
-        format!("the connection broke off: {}", cause(&error))
-    };
+    if error.is_connect() {
+        let message = unreachable(&cause(&error));
+        return Error::new(ErrorKind::Unexpected, message)
+            .with_temporary(is_temporary)
+            .set_source(NoConnection(error.without_url()));
+    }
+    let message = format!("the connection broke off: {}", cause(&error));
     Error::new(ErrorKind::Unexpected, message)
         .with_temporary(is_temporary)
         .set_source(error.without_url())
 }
+
+/// Marks the source of an error: no connection came about.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection came about")]
+pub struct NoConnection(#[source] reqwest::Error);
 
 /// The innermost message, which names what happened: refused, unknown host, unknown issuer.
 pub fn cause(error: &dyn std::error::Error) -> String {

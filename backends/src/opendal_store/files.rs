@@ -66,6 +66,6 @@ impl Files for OpendalStore {
     }
 
     fn create_folder(&self) -> StoreFuture<'_, ()> {
-        Box::pin(self.prepare_root(true))
+        Box::pin(self.prepare_root())
     }
 }

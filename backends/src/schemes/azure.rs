@@ -3,28 +3,19 @@
 
 use std::sync::Arc;
 
-use opendal::{Operator, services::Azblob};
+use opendal::services::Azblob;
 use secrecy::ExposeSecret;
 
-use crate::{
-    address::StoreAddress,
-    http::{client::client, transport},
-    opendal_store::{OpendalStore, Service},
-    registry::OpenError,
-};
+use super::bucket;
+use crate::{address::StoreAddress, opendal_store::OpendalStore, registry::OpenError};
 
 const SCHEME: &str = "azure";
-
-/// Requests at once.
-const CONCURRENT_REQUESTS_MAX: usize = 32;
 
 /// Makes the store of an `azure` address.
 pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let options = &address.options;
     let missing = |what| OpenError::Missing { scheme: SCHEME, what };
-    if address.host.is_empty() {
-        return Err(missing("a container: azure://container/prefix"));
-    }
+    let bucket = bucket::name(SCHEME, address, "a container: azure://container/prefix")?;
     let account = options
         .text("azure-account-name")
         .or(address.user.as_deref())
@@ -35,7 +26,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
         .map(|url| url.trim_end_matches('/').to_owned());
     let endpoint = own_endpoint.unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let mut builder = Azblob::default()
-        .container(&address.host)
+        .container(bucket)
         .root(&folder)
         .endpoint(&endpoint)
         .account_name(account);
@@ -49,22 +40,5 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
             ));
         }
     };
-    let operator = Operator::new(builder).map_err(|error| OpenError::InvalidPath {
-        scheme: SCHEME,
-        path: address.host.clone(),
-        message: error.message().to_owned(),
-    })?;
-    let operator = transport::over(operator, client(SCHEME, options)?, Arc::clone(&address.limits));
-    Ok(OpendalStore::new(
-        operator,
-        Service {
-            location: format!("azure://{}/{folder}", address.host)
-                .trim_end_matches('/')
-                .to_owned(),
-            concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
-            verifies_size: false,
-            writes_conditionally: !options.flag("no-conditional-writes"),
-            around: None,
-        },
-    ))
+    bucket::store(SCHEME, address, &folder, builder)
 }

@@ -29,6 +29,7 @@ use crate::{address::StoreAddress, registry::OpenError, schemes::names};
 
 mod errors;
 mod files;
+mod place;
 mod publish;
 mod walk;
 
@@ -48,13 +49,15 @@ pub fn open(address: &StoreAddress) -> Result<Arc<LocalStore>, OpenError> {
     if address.path.as_encoded_bytes().contains(&0) {
         return Err(invalid("a path holds no zero byte".to_owned()));
     }
+    let chosen = place::choose(address)?;
     // Absolute, so that a later change of the working folder does not move the repository.
-    let mut root = std::path::absolute(&address.path)
+    let mut root = std::path::absolute(chosen)
         .map_err(|error| invalid(format!("{error}; give the full path of a folder")))?;
     if let Some(folder) = sub_folder {
         root.push(folder);
     }
-    Ok(Arc::new(LocalStore::new(root)))
+    let marker = address.options.text(place::MARKER);
+    Ok(Arc::new(LocalStore::marked(root, marker)))
 }
 
 /// A target in a local folder.
@@ -68,6 +71,8 @@ struct Folder {
     /// Folders below the root whose own entry this process has made durable. Another process may have made a folder and not
     /// yet synced its parent, so existence alone proves nothing.
     durable: Mutex<BTreeSet<String>>,
+    /// A file of the user in the root by which the place is known.
+    marker: Option<String>,
 }
 
 impl LocalStore {
@@ -77,6 +82,18 @@ impl LocalStore {
             folder: Arc::new(Folder {
                 root: root.into(),
                 durable: Mutex::new(BTreeSet::new()),
+                marker: None,
+            }),
+        }
+    }
+
+    /// The same with a file in the root that is not foreign, because the user put it there to mark the place.
+    fn marked(root: PathBuf, marker: Option<&str>) -> Self {
+        Self {
+            folder: Arc::new(Folder {
+                root,
+                durable: Mutex::new(BTreeSet::new()),
+                marker: marker.map(str::to_owned),
             }),
         }
     }

@@ -3,40 +3,36 @@
 
 use std::{fs, sync::Arc};
 
-use opendal::{Operator, services::Gcs};
+use opendal::services::Gcs;
 use secrecy::ExposeSecret;
 
-use crate::{
-    address::StoreAddress,
-    http::{client::client, transport},
-    opendal_store::{OpendalStore, Service},
-    registry::OpenError,
-};
+use super::bucket;
+use crate::{address::StoreAddress, opendal_store::OpendalStore, registry::OpenError};
 
 const SCHEME: &str = "gcs";
-
-/// Requests at once.
-const CONCURRENT_REQUESTS_MAX: usize = 32;
 
 /// Makes the store of a `gcs` address.
 pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let options = &address.options;
     let missing = |what| OpenError::Missing { scheme: SCHEME, what };
-    if address.host.is_empty() {
-        return Err(missing("a bucket: gcs://bucket/prefix"));
-    }
+    let bucket = bucket::name(SCHEME, address, "a bucket: gcs://bucket/prefix")?;
+    let endpoint = options.text("gcs-endpoint");
     let account = match (
         options.secret("gcs-service-account-json"),
         options.path("gcs-service-account-file"),
     ) {
-        (Some(json), _) => json.clone(),
-        (None, Some(path)) => fs::read_to_string(path)
-            .map_err(|error| OpenError::InvalidOption {
-                scheme: SCHEME,
-                option: "gcs-service-account-file",
-                message: format!("failed to read {}: {error}", path.display()),
-            })?
-            .into(),
+        (Some(json), _) => Some(json.clone()),
+        (None, Some(path)) => Some(
+            fs::read_to_string(path)
+                .map_err(|error| OpenError::InvalidOption {
+                    scheme: SCHEME,
+                    option: "gcs-service-account-file",
+                    message: format!("failed to read {}: {error}", path.display()),
+                })?
+                .into(),
+        ),
+        // An emulator knows no accounts.
+        (None, None) if endpoint.is_some() => None,
         (None, None) => {
             return Err(missing(
                 "a service account: --gcs-service-account-file or --gcs-service-account-json",
@@ -45,32 +41,21 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     };
     let folder = address.remote_folder(SCHEME)?;
     let mut builder = Gcs::default()
-        .bucket(&address.host)
+        .bucket(bucket)
         .root(&folder)
-        .credential(&base64(account.expose_secret().as_bytes()))
         .disable_vm_metadata()
         .disable_config_load();
+    builder = match account {
+        Some(account) => builder.credential(&base64(account.expose_secret().as_bytes())),
+        None => builder.skip_signature(),
+    };
+    if let Some(endpoint) = endpoint {
+        builder = builder.endpoint(endpoint.trim_end_matches('/'));
+    }
     if let Some(class) = options.text("gcs-storage-class") {
         builder = builder.default_storage_class(class);
     }
-    let operator = Operator::new(builder).map_err(|error| OpenError::InvalidPath {
-        scheme: SCHEME,
-        path: address.host.clone(),
-        message: error.message().to_owned(),
-    })?;
-    let operator = transport::over(operator, client(SCHEME, options)?, Arc::clone(&address.limits));
-    Ok(OpendalStore::new(
-        operator,
-        Service {
-            location: format!("gcs://{}/{folder}", address.host)
-                .trim_end_matches('/')
-                .to_owned(),
-            concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
-            verifies_size: false,
-            writes_conditionally: !options.flag("no-conditional-writes"),
-            around: None,
-        },
-    ))
+    bucket::store(SCHEME, address, &folder, builder)
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -118,6 +118,11 @@ impl Sorter {
         }
     }
 
+    /// Something at a path below the root that is neither a file nor a folder.
+    pub(crate) fn foreign(&mut self, path: String) {
+        self.listing.foreign.push(path);
+    }
+
     /// Everything, once each.
     pub(crate) fn finish(mut self) -> Listing {
         // A listing that comes in pages while objects come and go may show one twice.

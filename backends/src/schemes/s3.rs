@@ -7,20 +7,13 @@
 
 use std::sync::Arc;
 
-use opendal::{Operator, services::S3};
+use opendal::services::S3;
 use secrecy::ExposeSecret;
 
-use crate::{
-    address::StoreAddress,
-    http::{client::client, transport},
-    opendal_store::{OpendalStore, Service},
-    registry::OpenError,
-};
+use super::bucket;
+use crate::{address::StoreAddress, opendal_store::OpendalStore, registry::OpenError};
 
 const SCHEME: &str = "s3";
-
-/// Requests at once: S3 services scale far beyond this; what they bear is found out while running.
-const CONCURRENT_REQUESTS_MAX: usize = 32;
 
 /// The region that services without regions expect in signatures.
 const REGION_DEFAULT: &str = "us-east-1";
@@ -40,16 +33,11 @@ struct Endpoint {
 /// Makes the store of an `s3` address.
 pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     let options = &address.options;
-    if address.host.is_empty() {
-        return Err(OpenError::Missing {
-            scheme: SCHEME,
-            what: "a bucket: s3://bucket/prefix",
-        });
-    }
+    let bucket = bucket::name(SCHEME, address, "a bucket: s3://bucket/prefix")?;
     let folder = address.remote_folder(SCHEME)?;
     let endpoint = endpoint(address)?;
     let mut builder = S3::default()
-        .bucket(&address.host)
+        .bucket(bucket)
         .root(&folder)
         .endpoint(&endpoint.url)
         .region(&endpoint.region);
@@ -93,27 +81,7 @@ pub fn open(address: &StoreAddress) -> Result<Arc<OpendalStore>, OpenError> {
     if options.text("s3-list-api-version") == Some("v1") {
         builder = builder.disable_list_objects_v2();
     }
-    let operator = Operator::new(builder).map_err(|error| OpenError::InvalidPath {
-        scheme: SCHEME,
-        path: address.host.clone(),
-        message: error.message().to_owned(),
-    })?;
-    let operator = transport::over(operator, client(SCHEME, options)?, Arc::clone(&address.limits));
-    let location = if folder.is_empty() {
-        format!("s3://{}", address.host)
-    } else {
-        format!("s3://{}/{folder}", address.host)
-    };
-    Ok(OpendalStore::new(
-        operator,
-        Service {
-            location,
-            concurrent_requests_max: CONCURRENT_REQUESTS_MAX,
-            verifies_size: false,
-            writes_conditionally: !options.flag("no-conditional-writes"),
-            around: None,
-        },
-    ))
+    bucket::store(SCHEME, address, &folder, builder)
 }
 
 fn endpoint(address: &StoreAddress) -> Result<Endpoint, OpenError> {

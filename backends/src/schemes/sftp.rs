@@ -91,19 +91,6 @@ impl SftpStore {
         }
     }
 
-    /// Removes temporary files that were last written before `older_than` (seconds since 1970, by the server's clock), and
-    /// returns how many.
-    ///
-    /// They are what crashes left behind. Only names of our exact grammar are touched; a writer that is still at work keeps
-    /// its file young, and if it does lose it, its `put` begins again.
-    pub async fn remove_stale_temporaries(&self, older_than: i64) -> Result<u64, StoreError> {
-        let failure = self.failure("remove_stale_temporaries", "(root)");
-        self.run(&failure, Load::Light, |lease| async move {
-            walk::remove_stale_temporaries(&lease, &self.paths, older_than).await
-        })
-        .await
-    }
-
     fn failure(&self, operation: &'static str, object: impl ToString) -> Failure {
         Failure {
             operation,
@@ -347,6 +334,18 @@ impl Store for SftpStore {
                     }
                 },
             )
+            .await
+        })
+    }
+
+    /// By the server's clock. Only names of our exact grammar are touched; a writer that is still at work keeps its file young,
+    /// and if it does lose it, its `put` begins again.
+    fn remove_stale_temporaries(&self, older_than: i64) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let failure = self.failure("remove_stale_temporaries", "(root)");
+            self.run(&failure, Load::Light, |lease| async move {
+                walk::remove_stale_temporaries(&lease, &self.paths, older_than).await
+            })
             .await
         })
     }

@@ -41,6 +41,9 @@ const SCHEME: &str = "webdav";
 /// Requests at once: a web server on a small machine is common here.
 const CONCURRENT_REQUESTS_MAX: usize = 8;
 
+/// Said with a 502 to a `MOVE`: this is what a server answers when the new name seems to lie at another host.
+const PROXY_HINT: &str = "; if that does not pass, a proxy before the server changes host or scheme and leaves the header Destination as it is";
+
 /// Makes the store of a `webdav` or `webdavs` address.
 pub fn open(address: &StoreAddress) -> Result<Arc<WebdavStore>, OpenError> {
     let options = &address.options;
@@ -132,7 +135,7 @@ impl WebdavStore {
             self.upload(name, &temporary, &content).await?;
             let answer = connection.move_to("put", name, &temporary, &path).await;
             match answer {
-                Ok(answer) if answer.status.is_success() => return Ok(()),
+                Ok(answer) if is_carried_out(answer.status) => return Ok(()),
                 Ok(answer) if answer.status == StatusCode::PRECONDITION_FAILED => {
                     self.remove("put", name, &temporary).await?;
                     return Err(exists());
@@ -145,7 +148,10 @@ impl WebdavStore {
                     }
                 }
                 Ok(answer) => {
-                    let error = connection.refusal("put", name, &answer);
+                    let mut error = connection.refusal("put", name, &answer);
+                    if answer.status == StatusCode::BAD_GATEWAY {
+                        error.message.push_str(PROXY_HINT);
+                    }
                     self.remove("put", name, &temporary).await?;
                     return Err(error);
                 }
@@ -274,14 +280,19 @@ impl WebdavStore {
         Ok(entries.first().and_then(|entry| entry.size_bytes))
     }
 
-    async fn remove(&self, operation: &'static str, name: &ObjectName, path: &str) -> Result<(), StoreError> {
+    async fn remove(
+        &self,
+        operation: &'static str,
+        name: &(impl ToString + Sync),
+        path: &str,
+    ) -> Result<(), StoreError> {
         let answer = self
             .connection
             .simple(operation, name, Method::DELETE, path)
             .await?;
         match answer.status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(()),
-            status if status.is_success() && status != StatusCode::MULTI_STATUS => Ok(()),
+            status if is_carried_out(status) => Ok(()),
             _ => Err(self.connection.refusal(operation, name, &answer)),
         }
     }
@@ -322,15 +333,18 @@ fn mkcol() -> Method {
     Method::from_bytes(b"MKCOL").expect("MKCOL is a valid method name")
 }
 
-/// Answers of servers that do not know the method, or that sit behind a proxy under another name.
+/// Answers of servers that do not know the method. Nothing else may end the way over a temporary name: a proxy that has a bad
+/// moment answers 502 or 400, and afterwards moves again.
 fn cannot_move(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::NOT_IMPLEMENTED
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::BAD_REQUEST
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
     )
+}
+
+/// A success that is one: 207 holds failures.
+fn is_carried_out(status: StatusCode) -> bool {
+    status.is_success() && status != StatusCode::MULTI_STATUS
 }
 
 impl Store for WebdavStore {
@@ -366,13 +380,20 @@ impl Store for WebdavStore {
         Box::pin(self.prepare_root(create))
     }
 
+    fn remove_stale_temporaries(&self, older_than: i64) -> StoreFuture<'_, u64> {
+        Box::pin(self.remove_stale(older_than))
+    }
+
     fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
         Box::pin(async move {
             let mut sorter = Sorter::new(ObjectKind::Config);
             if let Some(entries) = self.list_folder("", "1").await? {
-                listing::sort(&entries, "", &mut sorter);
+                self.sort(&entries, "", &mut sorter)?;
             }
             Ok(sorter.finish().foreign)
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,9 @@ pub enum StoreErrorKind {
     NoSpace,
     /// The target did not answer in time or broke off; trying again is sensible.
     Unavailable,
+    /// No connection came about: a name that is not known, a port where nobody listens. It may pass, but patience is for
+    /// targets that have answered before.
+    Unreachable,
     /// The request cannot be right (an empty object, a bad name): our own mistake or a broken configuration.
     Invalid,
     /// Anything else.
@@ -75,6 +78,9 @@ impl StoreError {
 
     /// Whether trying the same call again may succeed without anybody acting.
     pub fn is_retry_sensible(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Unavailable)
+        matches!(
+            self.kind,
+            StoreErrorKind::Unavailable | StoreErrorKind::Unreachable
+        )
     }
 }

@@ -146,6 +146,16 @@ async fn webdav_store_keeps_all_promises_on_nginx() {
     .await;
 }
 
+fn ftp(server: &Server, path: String) -> StoreAddress {
+    StoreAddress {
+        scheme: "ftp".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: Some(server.port),
+        path: path.into(),
+        ..StoreAddress::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ftp_store_keeps_all_promises_on_vsftpd() {
     let Some(server) = or_skip("ftp on vsftpd", servers::ftp::vsftpd()) else {
@@ -153,12 +163,73 @@ async fn ftp_store_keeps_all_promises_on_vsftpd() {
     };
     let place = format!("{}/", servers::ftp::FOLDER);
     keeps_all_promises("ftp on vsftpd", async || {
+        fresh(&server, &place, false, MANY_OBJECTS_SLOW, ftp).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ftp_store_keeps_all_promises_on_vsftpd_with_tls() {
+    let Some(server) = or_skip("ftp on vsftpd with TLS", servers::ftp::vsftpd_with_tls()) else {
+        return;
+    };
+    let place = format!("{}/", servers::ftp::FOLDER);
+    keeps_all_promises("ftp on vsftpd with TLS", async || {
         fresh(&server, &place, false, MANY_OBJECTS_SLOW, |server, path| {
+            let mut address = ftp(server, path);
+            address
+                .options
+                .set("ftp-encryption-mode", OptionValue::Text("Explicit".to_owned()));
+            address
+                .options
+                .set("accept-any-ssl-certificate", OptionValue::Flag(true));
+            address
+        })
+        .await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azure_store_keeps_all_promises_on_azurite() {
+    let Some(server) = or_skip("azure on azurite", servers::azure::azurite()) else {
+        return;
+    };
+    keeps_all_promises("azure on azurite", async || {
+        fresh(&server, "", false, MANY_OBJECTS_SLOW, |server, path| {
             StoreAddress {
-                scheme: "ftp".to_owned(),
-                host: "127.0.0.1".to_owned(),
-                port: Some(server.port),
+                scheme: "azure".to_owned(),
+                user: Some(servers::azure::ACCOUNT.to_owned()),
+                password: Some(servers::azure::KEY.into()),
+                host: servers::azure::CONTAINER.to_owned(),
                 path: path.into(),
+                options: StoreOptions::default().with_text(
+                    "azure-endpoint",
+                    &format!("http://127.0.0.1:{}/{}", server.port, servers::azure::ACCOUNT),
+                ),
+                ..StoreAddress::default()
+            }
+        })
+        .await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gcs_store_keeps_all_promises_on_an_emulator() {
+    let Some(server) = or_skip("gcs on an emulator", servers::gcs::emulator()) else {
+        return;
+    };
+    // The emulator takes no condition on writing, so it is used as a target that cannot do this.
+    keeps_all_promises("gcs on an emulator", async || {
+        fresh(&server, "", false, MANY_OBJECTS_SLOW, |server, path| {
+            StoreAddress {
+                scheme: "gcs".to_owned(),
+                host: servers::gcs::BUCKET.to_owned(),
+                path: path.into(),
+                options: StoreOptions::default()
+                    .with_text("gcs-endpoint", &format!("http://127.0.0.1:{}", server.port))
+                    .with("no-conditional-writes", OptionValue::Flag(true)),
                 ..StoreAddress::default()
             }
         })

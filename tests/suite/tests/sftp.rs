@@ -280,10 +280,17 @@ fn large(seed: u8) -> Bytes {
 }
 
 /// Waits for something that is about to happen.
+/// Longest wait for something that must happen; a hang is a failure.
+const UNTIL_MAX: Duration = Duration::from_secs(60);
+
 async fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        tokio::task::yield_now().await;
-    }
+    let happens = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(UNTIL_MAX, happens).await;
+    assert!(in_time.is_ok(), "what was waited for did not happen");
 }
 
 fn temporaries(server: &SshServer) -> usize {
@@ -313,7 +320,10 @@ async fn connection_that_dies_in_the_middle_of_a_put_is_replaced() {
         let put = tokio::spawn(async move { writer.put(&name(number), content).await });
         until(|| temporaries(&server) > 0 || put.is_finished()).await;
         until(|| server.kill_connections() > 0).await;
-        put.await.unwrap().unwrap();
+        let put = tokio::time::timeout(UNTIL_MAX, put).await;
+        put.expect("the loss of the connection is noticed")
+            .unwrap()
+            .unwrap();
         assert!(store.get(&name(number), None).await.unwrap() == large(number));
     }
     let listing = store.list(ObjectKind::Pack).await.unwrap();
@@ -331,7 +341,13 @@ async fn connection_that_dies_in_the_middle_of_a_get_is_replaced() {
         let get = tokio::spawn(async move { reader.get(&name(1), None).await });
         tokio::task::yield_now().await;
         server.kill_connections();
-        assert!(get.await.unwrap().unwrap() == large(1));
+        let get = tokio::time::timeout(UNTIL_MAX, get).await;
+        assert!(
+            get.expect("the loss of the connection is noticed")
+                .unwrap()
+                .unwrap()
+                == large(1)
+        );
     }
 }
 

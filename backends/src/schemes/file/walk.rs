@@ -71,6 +71,7 @@ impl Folder {
                 }
                 Meaning::Temporary => {}
                 Meaning::Foreign if folder.is_empty() && is_expected_in_root(&entry) => {}
+                Meaning::Foreign if folder.is_empty() && self.marker.as_ref() == Some(&entry.name) => {}
                 Meaning::Object(_) | Meaning::Foreign => {
                     listing.foreign.push(names::relative(folder, &entry.name));
                 }

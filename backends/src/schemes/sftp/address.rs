@@ -25,6 +25,9 @@ const KEY_TEXT_MARK: &str = "sshkey://";
 /// Keys that all users of this machine know.
 const KNOWN_HOSTS_OF_ALL: &str = "/etc/ssh/ssh_known_hosts";
 
+/// The part of `read-write-timeout` for which a connection may be silent.
+const SILENCE_PART: f64 = 0.8;
+
 /// What the environment says about the user who runs the program.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -80,13 +83,14 @@ pub(super) fn arguments(
     })
 }
 
-/// Zero means for ever, as with all time-outs of the command line.
+/// Zero means for ever, as with all time-outs of the command line. A connection is given up before those who wait for single
+/// requests give up theirs, so that they learn what it was and get another one.
 fn silence(address: &StoreAddress) -> Duration {
     let options = &address.options;
-    match options
-        .duration("ssh-operation-timeout")
-        .or_else(|| options.duration("read-write-timeout"))
-    {
+    match options.duration("ssh-operation-timeout").or_else(|| {
+        let waited = options.duration("read-write-timeout");
+        waited.map(|time| time.mul_f64(SILENCE_PART).max(time.min(SILENCE_MIN)))
+    }) {
         None => SILENCE_DEFAULT,
         Some(Duration::ZERO) => Duration::MAX,
         Some(chosen) => chosen.max(SILENCE_MIN),
@@ -283,6 +287,14 @@ mod tests {
         let arguments = of(&address(options)).unwrap();
         assert_eq!((arguments.agent, arguments.keepalive), (None, None));
         assert_eq!(arguments.silence, Duration::from_secs(7));
+        for (waited, silence) in [(30, 24), (2, 2), (0, u64::MAX)] {
+            let waited = OptionValue::Duration(Duration::from_secs(waited));
+            let arguments = of(&address(
+                StoreOptions::default().with("read-write-timeout", waited),
+            ))
+            .unwrap();
+            assert_eq!(arguments.silence.as_secs(), silence);
+        }
     }
 
     #[test]

@@ -30,8 +30,9 @@ use super::{
     session::Session,
 };
 
-/// Longest time for the TCP connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest time for the TCP connection. Shorter than a call may be silent, so that what is told is that nobody answers at this
+/// address.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(20);
 /// Longest time from the TCP connection to the open session; a login may have to wait for a directory service.
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(60);
 /// What the server may send us ahead, bytes: a gigabit over a round trip of 100 ms.
@@ -150,13 +151,19 @@ async fn connect(arguments: &SftpArguments) -> Result<TcpStream, Trouble> {
             }
             Ok(tcp)
         }
-        Ok(Err(error)) => Err(Trouble::passing(format!(
-            "no connection to {at}: {error}; check host name and port, and that the server runs and can be reached"
-        ))),
-        Err(_) => Err(Trouble::passing(format!(
-            "no connection to {at} within {} seconds; check host name and port, and that no firewall is between",
-            CONNECT_TIME_MAX.as_secs()
-        ))),
+        Ok(Err(error)) => Err(Trouble::told(
+            StoreErrorKind::Unreachable,
+            format!(
+                "no connection to {at}: {error}; check host name and port, and that the server runs and can be reached"
+            ),
+        )),
+        Err(_) => Err(Trouble::told(
+            StoreErrorKind::Unreachable,
+            format!(
+                "no connection to {at} within {} seconds; check host name and port, and that no firewall is between",
+                CONNECT_TIME_MAX.as_secs()
+            ),
+        )),
     }
 }
 

@@ -75,7 +75,7 @@ impl Trouble {
         }
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::Broken(broken) => broken.to_string(),
             Self::Refused { refusal, path } => {

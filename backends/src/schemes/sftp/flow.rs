@@ -11,6 +11,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+use crate::transfer::Waiting;
+
 /// At the beginning, and at least; bytes. One write of the largest size passes.
 const BYTES_MIN: usize = 256 << 10;
 /// Answers that come sooner ask for more bytes: several round trips around the world.
@@ -101,6 +103,8 @@ impl Flow {
             if let Some(passage) = self.try_pass(bytes) {
                 return passage;
             }
+            // Others may hold their bytes back for our own limit. A server that is dead ends the session, and them with it.
+            let _waiting = Waiting::of_this_task();
             freed.await;
         }
     }

@@ -9,6 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use duplicati_engine::storage::StoreErrorKind;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+
 use super::{arguments::SftpArguments, connection, errors::Trouble, login::Credentials, session::Session};
 
 /// Connections at once. OpenSSH lets 2 MiB per connection be on their way, so that four fill a gigabit at 60 ms; many
@@ -30,9 +36,13 @@ pub(super) struct Pool {
     /// The offer of host keys that the server's key came with.
     offer: Mutex<usize>,
     state: Mutex<State>,
-    /// Held while connecting: servers drop those who knock too often at once.
-    connecting: Arc<tokio::sync::Mutex<()>>,
+    /// The attempt that goes on now, shared by all who need a connection, with its failure: servers drop those who knock too
+    /// often at once, and a login that is slow is not made faster by callers that give up and begin another.
+    connecting: Mutex<Option<Attempt>>,
 }
+
+/// An attempt to connect. It runs in a task of its own, so that nobody who gives up ends it for the others.
+type Attempt = Shared<BoxFuture<'static, Result<Arc<Session>, (StoreErrorKind, String)>>>;
 
 struct State {
     sessions: Vec<Arc<Session>>,
@@ -81,7 +91,7 @@ impl Pool {
                 sessions: Vec::new(),
                 sessions_max: CONNECTIONS_MAX,
             }),
-            connecting: Arc::default(),
+            connecting: Mutex::default(),
         }
     }
 
@@ -95,13 +105,54 @@ impl Pool {
         if let Some(lease) = self.lease_open(load) {
             return Ok(lease);
         }
-        let _turn = self.connecting.lock().await;
-        // Somebody else may have opened one meanwhile.
-        if let Some(lease) = self.lease_open(load) {
-            return Ok(lease);
+        match self.attempt().await {
+            Ok(session) => Ok(Lease::new(session, load)),
+            Err((kind, message)) => Err(Trouble::told(kind, message)),
         }
-        let session = self.connect().await?;
-        Ok(Lease::new(session, load))
+    }
+
+    fn lock_connecting(&self) -> MutexGuard<'_, Option<Attempt>> {
+        // Each change is whole in itself.
+        self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The attempt that goes on, or a new one.
+    fn attempt(self: &Arc<Self>) -> Attempt {
+        let mut connecting = self.lock_connecting();
+        if let Some(attempt) = &*connecting {
+            return attempt.clone();
+        }
+        let pool = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let result = pool.connect().await;
+            if let Err(trouble) = &result {
+                // What is open has to do; once it is gone, the count starts again.
+                let mut state = pool.lock();
+                if !state.sessions.is_empty() {
+                    state.sessions_max = state.sessions.len();
+                    tracing::info!(
+                        ?trouble,
+                        connections = state.sessions_max,
+                        "the server takes no further connection"
+                    );
+                }
+            }
+            // From here on a caller begins anew; those who wait have this result.
+            *pool.lock_connecting() = None;
+            result.map_err(|trouble| (trouble.kind(), trouble.message()))
+        });
+        let cut_off = || {
+            (
+                StoreErrorKind::Unavailable,
+                "the connecting was cut off".to_owned(),
+            )
+        };
+        let attempt = task
+            .map(move |joined| joined.unwrap_or_else(|_| Err(cut_off())))
+            .boxed()
+            .shared();
+        *connecting = Some(attempt.clone());
+        attempt
     }
 
     /// The least busy of the open connections; opens one more for the next when all are busy.
@@ -114,23 +165,8 @@ impl Pool {
             let wants_more = load == Load::Transfer && session.transfers() > 0 && has_room;
             (session, wants_more)
         };
-        if wants_more && let Ok(turn) = Arc::clone(&self.connecting).try_lock_owned() {
-            let pool = Arc::downgrade(self);
-            tokio::spawn(async move {
-                let _turn = turn;
-                if let Some(pool) = pool.upgrade()
-                    && let Err(trouble) = pool.connect().await
-                {
-                    // What is open has to do; once it is gone, the count starts again.
-                    let mut state = pool.lock();
-                    state.sessions_max = state.sessions.len().max(1);
-                    tracing::info!(
-                        ?trouble,
-                        connections = state.sessions_max,
-                        "the server takes no further connection"
-                    );
-                }
-            });
+        if wants_more {
+            let _for_the_next = self.attempt();
         }
         Some(Lease::new(session, load))
     }
@@ -154,5 +190,58 @@ impl Pool {
         }
         state.sessions.push(Arc::clone(&session));
         Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::schemes::sftp::{HostKeyPolicy, KEEPALIVE_DEFAULT, SILENCE_DEFAULT};
+
+    #[tokio::test]
+    async fn callers_that_need_a_connection_share_one_attempt_and_its_failure() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let knocks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&knocks);
+        let (release, released) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut released = released.clone();
+                tokio::spawn(async move {
+                    let _ = released.wait_for(|is_released| *is_released).await;
+                    drop(client);
+                });
+            }
+        });
+        let pool = Arc::new(Pool::new(Arc::new(SftpArguments {
+            host: "127.0.0.1".to_owned(),
+            port,
+            user: "me".to_owned(),
+            password: Some("x".into()),
+            key: None,
+            agent: None,
+            host_key: HostKeyPolicy::any(),
+            root: bytes::Bytes::from_static(b"/x"),
+            silence: SILENCE_DEFAULT,
+            keepalive: Some(KEEPALIVE_DEFAULT),
+            limits: Arc::default(),
+        })));
+        let mut leases: Vec<_> = (0..8).map(|_| Box::pin(pool.lease(Load::Light))).collect();
+        for lease in &mut leases {
+            assert!(futures_util::poll!(lease).is_pending());
+        }
+        // One that gives up does not end the attempt of the others.
+        drop(leases.pop());
+        release.send_replace(true);
+        for lease in leases {
+            assert!(lease.await.is_err());
+        }
+        assert_eq!(knocks.load(Ordering::SeqCst), 1);
+        assert!(pool.lease(Load::Light).await.is_err());
+        assert_eq!(knocks.load(Ordering::SeqCst), 2);
     }
 }

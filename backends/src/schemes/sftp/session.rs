@@ -258,6 +258,10 @@ impl Session {
 
     async fn send_packet(&self, id: u32, packet: Outgoing) -> Result<Pending, Broken> {
         let (sender, answer) = oneshot::channel();
+        // Room first: a caller that is dropped while it waits must not leave behind a number that nobody will ever answer.
+        let Ok(room) = self.outgoing.reserve().await else {
+            return Err(self.shared.why_broken());
+        };
         {
             let mut state = self.shared.lock();
             if let Some(broken) = &state.broken {
@@ -268,9 +272,7 @@ impl Session {
             }
             state.waiting.insert(id, sender);
         }
-        if self.outgoing.send(packet).await.is_err() {
-            return Err(self.shared.why_broken());
-        }
+        room.send(packet);
         Ok(Pending {
             answer,
             shared: Arc::clone(&self.shared),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What is asked of each resource: only what a listing needs.
-const PROPFIND_BODY: &str = r#"<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/></prop></propfind>"#;
+const PROPFIND_BODY: &str = r#"<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getlastmodified/></prop></propfind>"#;
 
 /// Room that is taken before a body arrives, bytes; what a server claims beyond that is believed when it comes.
 const BODY_CAPACITY_MAX: u64 = 64 << 20;
@@ -290,7 +290,7 @@ impl Connection {
         let (kind, message) = if text.contains("certificate") || text.contains("UnknownIssuer") {
             (StoreErrorKind::PermissionDenied, untrusted(&text))
         } else if error.is_connect() {
-            (StoreErrorKind::Unavailable, unreachable(&text))
+            (StoreErrorKind::Unreachable, unreachable(&text))
         } else {
             (
                 StoreErrorKind::Unavailable,
@@ -376,17 +376,54 @@ impl Connection {
         let entries = multistatus::parse(&text)
             .map_err(|message| self.failure(operation, object, StoreErrorKind::Other, message))?;
         let root = decode(self.root.path());
-        let below_root = |mut entry: Entry| {
+        let mut below_root = Vec::with_capacity(entries.len());
+        for mut entry in entries {
+            match entry.status.map(StatusCode::from_u16) {
+                // Gone since the server began to list.
+                Some(Ok(StatusCode::NOT_FOUND | StatusCode::GONE)) => continue,
+                None => {}
+                Some(Ok(status)) if status.is_success() => {}
+                Some(status) => {
+                    let kind = match status {
+                        Ok(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
+                            StoreErrorKind::PermissionDenied
+                        }
+                        Ok(status)
+                            if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE =>
+                        {
+                            StoreErrorKind::Unavailable
+                        }
+                        _ => StoreErrorKind::Other,
+                    };
+                    let message = format!(
+                        "the server does not list all: for {:?} it answers {}",
+                        entry.path,
+                        entry.status.unwrap_or_default()
+                    );
+                    return Err(self.failure(operation, object, kind, message));
+                }
+            }
             // A URL or a path; either way what counts is the path.
-            let url = self.root.join(&entry.path).ok()?;
-            let path = decode(url.path());
+            let path = self
+                .root
+                .join(&entry.path)
+                .map(|url| decode(url.path()))
+                .unwrap_or_default();
             let rest = path
                 .strip_prefix(root.as_str())
-                .or_else(|| (format!("{path}/") == root).then_some(""))?;
+                .or_else(|| (format!("{path}/") == root).then_some(""));
+            let Some(rest) = rest else {
+                let message = format!(
+                    "the server lists {:?}, which is not below {root:?}; give the URL under which the server itself knows the \
+                     folder, without a proxy that changes paths",
+                    entry.path
+                );
+                return Err(self.failure(operation, object, StoreErrorKind::Other, message));
+            };
             rest.trim_end_matches('/').clone_into(&mut entry.path);
-            Some(entry)
-        };
-        Ok(entries.into_iter().filter_map(below_root).collect())
+            below_root.push(entry);
+        }
+        Ok(below_root)
     }
 }
 

@@ -38,7 +38,7 @@ impl Files for WebdavStore {
                         path: entry.path,
                         is_folder: entry.is_folder,
                         size_bytes: entry.size_bytes.unwrap_or(0),
-                        modified: None,
+                        modified: entry.modified,
                     });
                 }
             }

@@ -8,26 +8,73 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 
 use super::{WebdavStore, multistatus::Entry};
-use crate::schemes::names::{Sorter, is_shard};
+use crate::schemes::names::{self, Meaning, Sorter, is_shard};
 
 /// Folders of packs that are listed at once.
 const FOLDERS_LISTED_AT_ONCE: usize = 8;
 
-/// Adds what was listed, without the folder that was asked for.
-pub(super) fn sort(entries: &[Entry], folder: &str, sorter: &mut Sorter) {
-    for entry in entries {
-        if entry.path == folder || entry.path.is_empty() {
-            continue;
-        }
-        if entry.is_folder {
-            sorter.folder(&entry.path);
-        } else {
-            sorter.file(&entry.path, entry.size_bytes.unwrap_or(0));
-        }
-    }
-}
-
 impl WebdavStore {
+    /// Adds what was listed, without the folder that was asked for.
+    pub(super) fn sort(
+        &self,
+        entries: &[Entry],
+        folder: &str,
+        sorter: &mut Sorter,
+    ) -> Result<(), StoreError> {
+        for entry in entries {
+            if entry.path == folder || entry.path.is_empty() {
+                continue;
+            }
+            if entry.is_folder {
+                sorter.folder(&entry.path);
+                continue;
+            }
+            let (parent, file_name) = names::split(&entry.path);
+            match entry.size_bytes {
+                Some(size_bytes) => sorter.file(&entry.path, size_bytes),
+                None if matches!(names::meaning(parent, file_name), Meaning::Object(_)) => {
+                    let message = "the server does not tell the size of this object";
+                    return Err(self
+                        .connection
+                        .failure("list", &entry.path, StoreErrorKind::Other, message));
+                }
+                None => sorter.file(&entry.path, 0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes temporary files that the server says were last written before `older_than`.
+    pub(super) async fn remove_stale(&self, older_than: i64) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for kind in ObjectKind::ALL {
+            let mut folders = vec![kind.folder().to_owned()];
+            while let Some(folder) = folders.pop() {
+                for entry in self.list_folder(&folder, "1").await?.unwrap_or_default() {
+                    let (parent, file_name) = names::split(&entry.path);
+                    if entry.is_folder {
+                        if kind == ObjectKind::Pack
+                            && parent == kind.folder()
+                            && is_shard(file_name)
+                            && folder == parent
+                        {
+                            folders.push(entry.path.clone());
+                        }
+                        continue;
+                    }
+                    // Without a time nobody knows whether it is being written now.
+                    let is_old = entry.modified.is_some_and(|modified| modified < older_than);
+                    if is_old && names::meaning(parent, file_name) == Meaning::Temporary {
+                        self.remove("remove_stale_temporaries", &entry.path, &entry.path)
+                            .await?;
+                        removed += 1;
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
     /// The entries of a folder below the root, with paths below the root; none when there is no such folder.
     pub(super) async fn list_folder(
         &self,
@@ -55,7 +102,7 @@ impl WebdavStore {
             return Ok(sorter.finish());
         }
         match self.list_folder(folder, "1").await? {
-            Some(entries) => sort(&entries, folder, &mut sorter),
+            Some(entries) => self.sort(&entries, folder, &mut sorter)?,
             None => self.check_root(folder).await?,
         }
         Ok(sorter.finish())
@@ -91,7 +138,7 @@ impl WebdavStore {
         let Some(entries) = listed else {
             return self.check_root(folder).await;
         };
-        sort(&entries, folder, sorter);
+        self.sort(&entries, folder, sorter)?;
         // Servers may answer a deep question with one level and say nothing: a folder in which nothing was seen is asked for.
         let shards = entries
             .iter()
@@ -116,7 +163,7 @@ impl WebdavStore {
             .try_collect()
             .await?;
         for (shard, entries) in found {
-            sort(&entries.unwrap_or_default(), &shard, sorter);
+            self.sort(&entries.unwrap_or_default(), &shard, sorter)?;
         }
         Ok(())
     }

@@ -224,7 +224,6 @@ impl OptionSpec {
         self.ignored(NO_MEANING_ON_LINUX)
     }
 
-    #[cfg(test)]
     pub(super) const fn refused(mut self, reason: &'static str) -> Self {
         self.handling = Handling::Refused(reason);
         self

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::mail::rustls_provider;
 use super::report::{Report, limited};
 use super::settings::{Format, HttpSettings};
-use super::{certificates, json, placeholders, text};
+use super::{json, placeholders, text};
 
 /// How long one request may take, seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ fn client(settings: &HttpSettings) -> Result<Client, String> {
     let builder = if settings.accept_any_certificate {
         builder.danger_accept_invalid_certs(true)
     } else if !settings.accepted_hashes.is_empty() {
-        builder.tls_backend_preconfigured(certificates::accepting(&settings.accepted_hashes)?)
+        builder.tls_backend_preconfigured(duplicati_backends::trusting_hashes(&settings.accepted_hashes)?)
     } else {
         builder
     };

@@ -7,7 +7,6 @@
 //! A report that cannot be delivered never changes what the operation did: it is returned as a sentence for a warning. No sentence holds a
 //! password, a key, or an address beyond its host.
 
-mod certificates;
 pub mod facts;
 pub mod http;
 pub mod json;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 pub mod azure;
 pub mod ftp;
+pub mod gcs;
 mod process;
 pub mod proxy;
 pub mod s3;

@@ -170,18 +170,19 @@ impl SshServer {
 
     /// Kills every connection at once; the server goes on. Returns how many processes were ended.
     pub fn kill_connections(&self) -> usize {
-        let mut ended = 0;
+        // All of them before the first is killed: the children of a dead process belong to another one, and would be missed.
+        let mut descendants = Vec::new();
         let mut parents = vec![self.process.id()];
         while let Some(parent) = parents.pop() {
-            for child in children(parent) {
-                parents.push(child);
-                let child = rustix::process::Pid::from_raw(child as i32).unwrap();
-                if rustix::process::kill_process(child, rustix::process::Signal::KILL).is_ok() {
-                    ended += 1;
-                }
-            }
+            let children = children(parent);
+            parents.extend(&children);
+            descendants.extend(children);
         }
-        ended
+        let kill = |id: &&u32| {
+            let process = rustix::process::Pid::from_raw(**id as i32).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).is_ok()
+        };
+        descendants.iter().filter(kill).count()
     }
 
     /// Ends the server and all connections.

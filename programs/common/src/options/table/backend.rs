@@ -43,14 +43,17 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Goes on when it cannot be found out whether a certificate is revoked.",
-    ),
+    )
+    .ignored("the revocation of certificates is not looked up"),
     option(
         "authid",
         Secret,
         "",
         "The id that an OAuth service has given for this destination.",
-    ),
-    option("oauth-url", Text, "", "The OAuth service that has given the id."),
+    )
+    .ignored("no destination of this version signs in by OAuth"),
+    option("oauth-url", Text, "", "The OAuth service that has given the id.")
+    .ignored("no destination of this version signs in by OAuth"),
     // file
     option(
         "alternate-target-paths",
@@ -69,19 +72,22 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Moves finished files to the destination instead of copying them.",
-    ),
+    )
+    .ignored("objects are written at the destination and get their name there; nothing is left to move"),
     option(
         "disable-length-verification",
         Boolean,
         "",
         "Does not check the size of a file after copying it.",
-    ),
+    )
+    .ignored("what is written is always checked"),
     option(
         "disable-filename-sanitation",
         Boolean,
         "",
         "Does not check the names of files at the destination.",
-    ),
+    )
+    .ignored("the names of objects need none"),
     // s3, e2
     option(
         "aws-access-key-id",
@@ -132,13 +138,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Does not upload in signed chunks.",
-    ),
+    )
+    .ignored("uploads are never encoded in chunks"),
     option(
         "s3-disable-payload-signing",
         Boolean,
         "",
         "Does not sign the content of uploads.",
-    ),
+    )
+    .ignored("the client decides; the objects carry checks of their own"),
     option(
         "s3-list-api-version",
         one_of(&["v1", "v2"]),
@@ -150,19 +158,22 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Boolean,
         "",
         "Lists below the prefix as well.",
-    ),
+    )
+    .ignored("listings always reach below the prefix"),
     option(
         "s3-archive-classes",
         List(','),
         "",
         "The storage classes from which objects cannot be read at once.",
-    ),
+    )
+    .ignored("objects that cannot be read at once are not told from others; keep a repository in classes that can"),
     option(
         "s3-lock-mode",
         one_of(&["governance", "compliance"]),
         "",
         "How strictly locked objects are kept.",
     )
+    .refused("objects are not locked by this version; let the bucket lock them by a rule of its own, for less time than versions are kept")
     .aliases(&["s3-object-lock-mode"]),
     option(
         "s3-ext-*",
@@ -234,47 +245,58 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Text,
         "",
         "The configured name of the remote in rclone.",
-    ),
-    option("rclone-remote-path", Text, "", "The path at the remote."),
+    )
+    .ignored("this version has no rclone destination"),
+    option("rclone-remote-path", Text, "", "The path at the remote.")
+    .ignored("this version has no rclone destination"),
     option(
         "rclone-local-repository",
         Text,
         "local",
         "The configured name of the local side in rclone.",
-    ),
-    option("rclone-option", Text, "", "Further arguments for rclone."),
-    option("rclone-executable", Path, "rclone", "The rclone program."),
+    )
+    .ignored("this version has no rclone destination"),
+    option("rclone-option", Text, "", "Further arguments for rclone.")
+    .ignored("this version has no rclone destination"),
+    option("rclone-executable", Path, "rclone", "The rclone program.")
+    .ignored("this version has no rclone destination"),
     // b2
     option(
         "b2-accountid",
         Text,
         "",
         "The id of the B2 key; auth-username does the same.",
-    ),
+    )
+    .ignored("B2 is reached as s3; use auth-username"),
     option(
         "b2-applicationkey",
         Secret,
         "",
         "The B2 key; auth-password does the same.",
-    ),
+    )
+    .ignored("B2 is reached as s3; use auth-password"),
     option(
         "b2-page-size",
         COUNT,
         "500",
         "How many names one listing request returns.",
-    ),
-    option("b2-download-url", Text, "", "Another host for downloads."),
+    )
+    .ignored("B2 is reached as s3"),
+    option("b2-download-url", Text, "", "Another host for downloads.")
+    .ignored("B2 is reached as s3"),
     option(
         "b2-create-bucket-type",
         Text,
         "allPrivate",
         "Who may read a bucket that is created.",
-    ),
+    )
+    .ignored("buckets are not created; create it first"),
     option(
         "b2-lock-mode",
         one_of(&["Governance", "Compliance"]),
         "",
         "How strictly locked files are kept.",
     )
+    .refused("objects are not locked by this version; let the bucket lock them by a rule of its own, for less time than versions are kept")
     .aliases(&["b2-retention-mode"]),
 ];
