@@ -7,7 +7,6 @@ mod maintenance;
 
 use std::sync::Arc;
 
-use duplicati_actors::compact::Thresholds;
 use duplicati_engine::{
     compaction::encode_index_segment,
     crypto::secret::random_id,
