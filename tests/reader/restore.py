@@ -498,6 +498,8 @@ class Repository:
             version = field(record, "version", int, what)
             require(version == 1, f"{what}: unknown version {version}")
             kind = field(record, "kind", str, what)
+            # Objects of before lack it.
+            require(record.get("id", name) == name, f"{what}: is a copy of {record.get('id')}")
             if kind == "fence":
                 continue
             require(kind == "manifest", f"{what}: unknown kind {kind!r}")

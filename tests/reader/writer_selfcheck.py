@@ -149,6 +149,7 @@ class Writer:
         manifest = {
             "version": 1,
             "kind": "manifest",
+            "id": name,
             "repository_id": self.repository_id,
             "time": TIME,
             "finished": TIME,
