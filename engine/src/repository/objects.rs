@@ -144,7 +144,10 @@ impl Repository {
         if let Some(own) = object.id()
             && own != id
         {
-            let detail = format!("it is a copy of {}", ObjectName::from(own));
+            let detail = format!(
+                "it is a copy of {}; should nothing be there, move it to that name",
+                ObjectName::from(own)
+            );
             return Err(problem(FormatError::damaged("manifest", detail).into()));
         }
         if let SnapshotObject::Manifest(manifest) = &object

@@ -400,11 +400,32 @@ async fn a_damaged_manifest_costs_its_own_snapshot_and_stops_collections_until_i
         remove_databases(&scene.place, &["testing", "repairing"]);
         let report = view.verify("testing").await;
         if damage == Damage::Swapped {
-            // Both are there under each other's name; the date says which is which.
-            let restored = view.restore(scene.snapshots[1]).await;
-            assert!(restored.files == scene.contents[0] && restored.complaints.is_empty());
-            assert!(report.is_clean(), "{what}: {:?}", report.findings);
+            // Each says whose name it has, and nothing is deleted until they are where they belong.
+            for (name, other) in [(0, 1), (1, 0)] {
+                let (name, other) = (manifests[name].to_string(), manifests[other].to_string());
+                let says_so = |text: &str| text.contains(&format!("copy of {other}"));
+                assert!(
+                    report
+                        .findings
+                        .iter()
+                        .any(|finding| finding.object == name && says_so(&finding.text)),
+                    "{what}: {:?}",
+                    report.findings
+                );
+            }
             view.repair("repairing", false).await.unwrap();
+            assert!(view.compact("repairing").await.is_err(), "{what}");
+            let contents = [
+                view.store.get(&manifests[0], None).await.unwrap(),
+                view.store.get(&manifests[1], None).await.unwrap(),
+            ];
+            for (name, content) in manifests.iter().zip(contents.into_iter().rev()) {
+                view.store.delete(name).await.unwrap();
+                view.store.put(name, content).await.unwrap();
+            }
+            for number in 0..2 {
+                assert_eq!(scene.lost(&view, number).await, Vec::<String>::new(), "{what}");
+            }
             view.compact("repairing").await.unwrap();
             scene.back_up_again(&view, false, &[], &what).await;
             continue;

@@ -52,7 +52,7 @@ impl Server {
             "MOVE" if !self.moves.is_empty() => (self.moves.remove(0), String::new()),
             "MOVE" => {
                 let size = self.files.remove(path).unwrap();
-                let place = destination.find("/root/").unwrap();
+                let place = destination.find("/base/").unwrap();
                 self.files.insert(destination[place..].to_owned(), size);
                 (201, String::new())
             }
@@ -111,7 +111,7 @@ async fn store() -> (Shared, Arc<WebdavStore>) {
         scheme: "webdav".to_owned(),
         host: "127.0.0.1".to_owned(),
         port: Some(port),
-        path: "root".into(),
+        path: "base".into(),
         ..StoreAddress::default()
     });
     (server, store.unwrap())
@@ -146,7 +146,7 @@ async fn a_bad_moment_of_a_proxy_does_not_end_atomic_puts_and_a_server_that_cann
 async fn a_listing_that_is_not_whole_is_an_error() {
     let (server, store) = store().await;
     let object = name(1).to_string();
-    let whole = response(&format!("/root/{object}"), 5, "");
+    let whole = response(&format!("/base/{object}"), 5, "");
     let says = |inside: &str| server.lock().unwrap().listing = Some(multistatus(inside));
     says(&whole);
     assert_eq!(store.list(ObjectKind::Key).await.unwrap().objects.len(), 1);
@@ -159,7 +159,7 @@ async fn a_listing_that_is_not_whole_is_an_error() {
         (507, StoreErrorKind::Other),
     ] {
         says(&format!(
-            "{whole}<response><href>/root/keys/</href><status>HTTP/1.1 {status} x</status></response>"
+            "{whole}<response><href>/base/keys/</href><status>HTTP/1.1 {status} x</status></response>"
         ));
         let error = store.list(ObjectKind::Key).await.unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
@@ -173,13 +173,13 @@ async fn temporary_files_go_by_their_age_and_nothing_else_does() {
     let (server, store) = store().await;
     let object = name(1).to_string();
     let old = "Thu, 01 Jan 1970 00:01:40 GMT";
-    let temporary = |digit: char| format!("/root/{object}.tmp-{}", digit.to_string().repeat(16));
+    let temporary = |digit: char| format!("/base/{object}.tmp-{}", digit.to_string().repeat(16));
     let listing = [
         response(&temporary('a'), 5, old),
         response(&temporary('b'), 5, "Thu, 01 Jan 1970 00:02:00 GMT"),
         response(&temporary('c'), 5, ""),
-        response(&format!("/root/{object}"), 5, old),
-        response("/root/keys/note.txt", 5, old),
+        response(&format!("/base/{object}"), 5, old),
+        response("/base/keys/note.txt", 5, old),
     ];
     {
         let mut server = server.lock().unwrap();
@@ -187,9 +187,9 @@ async fn temporary_files_go_by_their_age_and_nothing_else_does() {
         for digit in ['a', 'b', 'c'] {
             server.files.insert(temporary(digit), 5);
         }
-        server.files.insert(format!("/root/{object}"), 5);
+        server.files.insert(format!("/base/{object}"), 5);
     }
     store.remove_stale_temporaries(110).await.unwrap();
     let files: Vec<String> = server.lock().unwrap().files.keys().cloned().collect();
-    assert_eq!(files, [format!("/root/{object}"), temporary('b'), temporary('c')]);
+    assert_eq!(files, [format!("/base/{object}"), temporary('b'), temporary('c')]);
 }
