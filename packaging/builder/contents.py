@@ -61,7 +61,7 @@ def installed(material: Material, form: str) -> Tree:
         tree.file(f"{doc}/examples/unprivileged.conf", source.text("unprivileged.conf"))
         tree.file(f"{doc}/examples/duplicati.rules.yml", (ROOT / "packaging/monitoring/duplicati.rules.yml").read_bytes())
     if form == "deb":
-        tree.file(f"{doc}/copyright", _copyright())
+        tree.file(f"{doc}/copyright", _copyright(material.origin.when.year))
         tree.file(f"{doc}/changelog.gz", gzipped(_changelog(material)))
     else:
         for licence in ("LICENSE-APACHE", "LICENSE-MIT"):
@@ -111,9 +111,8 @@ def _reference(material: Material) -> dict[str, tuple[str, str, str, str]]:
     return found
 
 
-def _copyright() -> str:
+def _copyright(year: int) -> str:
     mit = (ROOT / "LICENSE-MIT").read_text().strip()
-    owner = next((line for line in mit.splitlines() if line.lower().startswith("copyright")), "Copyright the contributors")
     indented = "\n".join(f" {line}" if line.strip() else " ." for line in mit.splitlines())
     return "\n".join(
         [
@@ -122,7 +121,7 @@ def _copyright() -> str:
             " third-party.txt.gz beside this file.",
             "",
             "Files: *",
-            f"Copyright: {owner.removeprefix('Copyright').replace('(c)', '').strip()}",
+            f"Copyright: {year} the authors of this project",
             "License: Apache-2.0 or MIT",
             "",
             "License: Apache-2.0",

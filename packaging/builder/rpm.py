@@ -17,11 +17,8 @@ from .kinds import Arch, Kind
 from .source import Source
 from .tree import Tree
 
-# xz at level 6 with one thread, readable by every rpm since 4.6.
-_PAYLOAD = "w6.xzdio"
 
-
-def write(path: Path, tree: Tree, kind: Kind, arch: Arch, origin: Source, maintainer: str) -> None:
+def write(path: Path, tree: Tree, kind: Kind, arch: Arch, origin: Source, maintainer: str, level: int) -> None:
     """Writes the package to `path`."""
     if shutil.which("rpmbuild") is None:
         raise BuildError("rpmbuild is missing; install the package rpm or leave rpm out with --formats deb,zip")
@@ -31,7 +28,7 @@ def write(path: Path, tree: Tree, kind: Kind, arch: Arch, origin: Source, mainta
         _stage(staged, tree)
         spec = folder / f"{kind.package}.spec"
         spec.write_text(_spec(tree, kind, origin, maintainer, staged))
-        _run(spec, folder, arch, origin)
+        _run(spec, folder, arch, origin, level)
         made = list((folder / "RPMS").rglob("*.rpm"))
         if len(made) != 1:
             raise BuildError(f"rpmbuild made {len(made)} packages in place of one")
@@ -94,12 +91,13 @@ def _spec(tree: Tree, kind: Kind, origin: Source, maintainer: str, staged: Path)
     return "\n".join(lines) + "\n"
 
 
-def _run(spec: Path, folder: Path, arch: Arch, origin: Source) -> None:
+def _run(spec: Path, folder: Path, arch: Arch, origin: Source, level: int) -> None:
     defines = {
         "_topdir": str(folder),
         "_rpmdir": str(folder / "RPMS"),
         "_buildhost": "localhost",
-        "_binary_payload": _PAYLOAD,
+        # xz with one thread, readable by every rpm since 4.6. The window of level 9 spans all programs, which share most of their code.
+        "_binary_payload": f"w{9 if level >= 6 else level}.xzdio",
         "use_source_date_epoch_as_buildtime": "1",
         "clamp_mtime_to_source_date_epoch": "1",
         "_build_id_links": "none",

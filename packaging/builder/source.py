@@ -13,8 +13,8 @@ from .errors import BuildError
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = ROOT / "packaging" / "system"
 
-MAINTAINER = "Duplicati engine maintainers <maintainers@duplicati-engine.org>"
-HOMEPAGE = "https://duplicati.com"
+# Distributions that build these packages give their own.
+MAINTAINER = "Duplicati engine maintainers <root@localhost>"
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Source:
         return datetime.fromtimestamp(self.epoch, timezone.utc)
 
 
-def read() -> Source:
-    """Takes the version from Cargo.toml and the time from SOURCE_DATE_EPOCH or else from the commit."""
-    with open(ROOT / "Cargo.toml", "rb") as file:
-        version = tomllib.load(file)["workspace"]["package"]["version"]
+def read(version: str | None = None) -> Source:
+    """Takes the version from Cargo.toml, unless another is given, and the time from SOURCE_DATE_EPOCH or else from the commit."""
+    if version is None:
+        with open(ROOT / "Cargo.toml", "rb") as file:
+            version = tomllib.load(file)["workspace"]["package"]["version"]
     commit = _git("rev-parse", "HEAD")
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
     if not epoch.isdigit():
