@@ -82,7 +82,8 @@ def _depends(arch: Arch, programs: list[Program]) -> str:
     packages = []
     for name in sorted({_PACKAGE_OF_LIBRARY[library] for library in libraries}):
         packages.append(f"libc6 (>= {newest[0]}.{newest[1]})" if name == "libc6" else name)
-    return ", ".join(packages)
+    # Without certificates no target behind TLS can be trusted.
+    return ", ".join(["ca-certificates", *packages])
 
 
 def _sums(tree: Tree) -> str:

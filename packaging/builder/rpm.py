@@ -57,6 +57,8 @@ def _spec(tree: Tree, kind: Kind, origin: Source, maintainer: str, staged: Path)
         "Group: Applications/Archiving",
         f"Packager: {maintainer}",
         f"Vendor: {maintainer.split(' <')[0]}",
+        # Without certificates no target behind TLS can be trusted.
+        "Requires: ca-certificates",
         # The folder of the unit and of its generator come with systemd, which may be absent in a container.
         "Recommends: systemd",
         *(["Conflicts: duplicati"] if kind.package != "duplicati" else []),

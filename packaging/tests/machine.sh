@@ -36,7 +36,7 @@ machine_start() {
 # Runs a command in the machine, with the environment of a fresh login.
 inside() {
     nsenter --target "$MACHINE_PID" --mount --pid --uts --ipc --net --cgroup --root --wd -- \
-        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="${INSIDE_HOME:-/home/tester}" LANG=C.UTF-8 TERM=dumb \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
         SYSTEMD_PAGER=cat DEBIAN_FRONTEND=noninteractive "$@"
 }
 
