@@ -13,8 +13,8 @@ from .errors import BuildError
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = ROOT / "packaging" / "system"
 
-# Distributions that build these packages give their own.
-MAINTAINER = "Duplicati engine maintainers <root@localhost>"
+# A reserved domain: whoever publishes packages gives the own address with --maintainer.
+MAINTAINER = "Duplicati engine maintainers <maintainers@example.org>"
 
 
 @dataclass(frozen=True)
