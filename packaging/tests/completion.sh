@@ -13,12 +13,12 @@ offers() {
 expect() {
     local wanted=$1
     shift
-    offers "$@" | grep -qxF -e "$wanted" || { echo "completion: $wanted is not offered for: $*" >&2; exit 1; }
+    offers "$@" | grep -xF -e "$wanted" > /dev/null || { echo "completion: $wanted is not offered for: $*" >&2; exit 1; }
 }
 refuse() {
     local unwanted=$1
     shift
-    if offers "$@" | grep -qxF -e "$unwanted"; then echo "completion: $unwanted is offered for: $*" >&2; exit 1; fi
+    if offers "$@" | grep -xF -e "$unwanted" > /dev/null; then echo "completion: $unwanted is offered for: $*" >&2; exit 1; fi
 }
 for file in "$1"/duplicati-*; do
     # shellcheck source=/dev/null

@@ -6,9 +6,9 @@ package=$1 root=$2/rpm-root
 mkdir -p "$root"
 run_rpm() { rpm --root "$root" --nodeps --noscripts "$@"; }
 [ "$(rpm --query --package --queryformat '%{NAME} %{ARCH} %{LICENSE}' "$package" 2> /dev/null)" = 'duplicati x86_64 Apache-2.0 OR MIT' ]
-rpm --checksig --nosignature "$package" | grep -q 'digests OK'
+rpm --checksig --nosignature "$package" | grep 'digests OK' > /dev/null
 # The libraries that the programs need were found by rpm itself.
-rpm --query --package --requires "$package" 2> /dev/null | grep -q 'libc.so.6(GLIBC_'
+rpm --query --package --requires "$package" 2> /dev/null | grep -F 'libc.so.6(GLIBC_' > /dev/null
 for section in post preun postun; do
     rpm --query --package --scripts "$package" 2> /dev/null | awk -v wanted="${section}install scriptlet" '
         /scriptlet \(using/ { inside = index($0, wanted) == 1; next } inside' > "$2/scriptlet" || true

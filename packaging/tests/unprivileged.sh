@@ -20,8 +20,10 @@ systemd-run --quiet --wait --pipe -p User=duplicati -p AmbientCapabilities=CAP_D
     -p CapabilityBoundingSet=CAP_DAC_READ_SEARCH -p NoNewPrivileges=yes -p ProtectSystem=strict -p ProtectHome=read-only \
     -p StateDirectory=duplicati -p SystemCallFilter=@system-service -p MemoryDenyWriteExecute=yes -p Environment=HOME=/var/lib/duplicati \
     duplicati-cli backup file:///var/lib/duplicati/repository /srv/secret --passphrase=abc
-duplicati-cli list file:///var/lib/duplicati/repository 0 --passphrase=abc | grep -q /srv/secret/file
+duplicati-cli list file:///var/lib/duplicati/repository 0 --passphrase=abc | grep /srv/secret/file
 systemctl stop duplicati.service
 rm -r /etc/systemd/system/duplicati.service.d
 systemctl daemon-reload
+userdel duplicati
+rm -r /var/lib/duplicati
 echo "unprivileged: 1 passed, 0 failed"
