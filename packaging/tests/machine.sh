@@ -41,11 +41,11 @@ inside() {
 }
 
 machine_stop() {
-    [ -n "$MACHINE_PID" ] && kill -9 "$MACHINE_PID" 2> /dev/null
-    [ -n "$MACHINE_UNSHARE" ] && wait "$MACHINE_UNSHARE" 2> /dev/null
+    [ -z "$MACHINE_PID" ] || kill -9 "$MACHINE_PID" 2> /dev/null || true
+    [ -z "$MACHINE_UNSHARE" ] || wait "$MACHINE_UNSHARE" 2> /dev/null || true
     local tries
     for ((tries = 0; tries < 50; tries++)); do
-        find "$MACHINE_CGROUP" -depth -type d -exec rmdir {} + 2> /dev/null
+        find "$MACHINE_CGROUP" -depth -type d -exec rmdir {} + 2> /dev/null || true
         [ -d "$MACHINE_CGROUP" ] || break
         sleep 0.1
     done
