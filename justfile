@@ -22,3 +22,10 @@ release:
 # The comparison with other programs, small
 compare:
     python3 benches/compare/compare.py --scale 0.1 --runs 3
+
+# Packages of the release programs, and their tests (root, Debian)
+packages:
+    packaging/build --binaries target/release --out target/packages
+
+test-packages:
+    packaging/tests/run
