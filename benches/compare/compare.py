@@ -203,8 +203,10 @@ def show(document, names, baselines):
     print(f"\n{facts['name']}: {facts['files']} files, {facts['bytes'] / 2**20:.0f} MiB, median file {facts['median_file_bytes']} bytes; {document['runs']} runs in {document['folder']}")
     print(f"machine: {document['machine']}")
     print(f"versions: {document['versions']}\n")
-    if "ours" in names and len(names) > 1:
-        print(report.ratio_table(document["medians"], names, baselines) + "\n")
+    ours = [name for name in names if name.startswith("ours")]
+    if len(names) > len(ours):
+        for name in ours:
+            print(report.ratio_table(document["medians"], names, baselines, name) + "\n")
     print(report.absolute_tables(document["medians"], names) + "\n")
     print(report.rate_table(document["medians"], names, facts["bytes"]))
     loads = [sample["load_before"] for sample in document["samples"]]

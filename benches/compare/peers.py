@@ -122,6 +122,28 @@ class Ours(Peer):
         return [Command([["rm", "-f", f"{self.state}/local.sqlite"]])] + self.run("repair")
 
 
+class OursByKey(Ours):
+    """Opened by an age key file, as bupstash and the pipe of age are: no passphrase to stretch."""
+
+    name = "ours-key-file"
+    unlock = "key file"
+
+    def variables(self):
+        return {}
+
+    def create(self):
+        return [Command([["age-keygen", "-o", f"{self.state}/key"]])]
+
+    def backup(self, source):
+        # The public key is written into the key file as a comment; the first backup makes the repository for it.
+        lines = Path(f"{self.state}/key").read_text(encoding="utf-8").splitlines()
+        public = next(line.split(": ")[1] for line in lines if line.startswith("# public key"))
+        return self.run("backup", str(source), f"--recipient={public}", accepted=(0, 1))
+
+    def run(self, command, *arguments, accepted=(0,)):
+        return super().run(command, *arguments, f"--identity={self.state}/key", accepted=accepted)
+
+
 class Restic(Peer):
     name = "restic"
     program = "restic"
@@ -289,4 +311,4 @@ def zstd_version():
     return output.split(" v")[-1].split(",")[0].strip()
 
 
-ALL = [Ours, Restic, Rustic, Borg, Bupstash, TarZstdAge]
+ALL = [Ours, OursByKey, Restic, Rustic, Borg, Bupstash, TarZstdAge]

@@ -68,7 +68,7 @@ def ratio_table(result, peers, baselines, ours="ours"):
     for operation, by_peer in result.items():
         row = [operation]
         for measure in MEASURES:
-            others = {peer: by_peer[peer][measure] for peer in peers if peer != ours and peer not in baselines and measure in by_peer.get(peer, {})}
+            others = {peer: by_peer[peer][measure] for peer in peers if not peer.startswith("ours") and peer not in baselines and measure in by_peer.get(peer, {})}
             mine = by_peer.get(ours, {}).get(measure)
             if mine is None or not others:
                 row.append("–")
@@ -76,7 +76,7 @@ def ratio_table(result, peers, baselines, ours="ours"):
             best = min(others, key=others.get)
             row.append(f"{mine / others[best]:.2f} ({best})" if others[best] else "–")
         rows.append(row)
-    return "ours / best other program (smaller is better)\n\n" + markdown_table(["operation"] + [MEASURES[measure][0] for measure in MEASURES], rows)
+    return f"{ours} / best other program (smaller is better)\n\n" + markdown_table(["operation"] + [MEASURES[measure][0] for measure in MEASURES], rows)
 
 
 def save(path, document):
