@@ -347,13 +347,26 @@ fn is_ours(
     Err(RepositoryError::object(name, repository.store.location(), source))
 }
 
+/// What every version of a plan or session has.
+#[derive(serde::Deserialize)]
+struct Head {
+    version: u64,
+}
+
 async fn read_json<T: serde::de::DeserializeOwned>(
     repository: &Repository,
     name: &ObjectName,
 ) -> Result<T, RepositoryError> {
     let content = repository.get_object(name, &repository.index).await?;
-    serde_json::from_slice(&content).map_err(|error| {
-        let source = FormatError::damaged("object", error.to_string());
-        RepositoryError::object(name, repository.store.location(), source)
-    })
+    let wrong = |source: FormatError| RepositoryError::object(name, repository.store.location(), source);
+    let damaged = |error: serde_json::Error| wrong(FormatError::damaged("object", error.to_string()));
+    // First: what a newer program writes need not have the members of today (F-8).
+    let head: Head = serde_json::from_slice(&content).map_err(damaged)?;
+    if head.version > u64::from(FORMAT_VERSION) {
+        return Err(wrong(FormatError::UnknownVersion {
+            object: "object",
+            found: head.version,
+        }));
+    }
+    serde_json::from_slice(&content).map_err(damaged)
 }

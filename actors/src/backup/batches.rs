@@ -28,6 +28,8 @@ pub struct FileTask {
     pub stat: EntryStat,
     /// Whether the parent snapshot has a file of this name.
     pub known: bool,
+    /// What the parent has under the name, to be taken over when the file cannot be read.
+    pub kept: Option<Box<TreeEntry>>,
     /// Read what the link points to.
     pub follow: bool,
 }
@@ -79,6 +81,8 @@ pub enum BuiltItem {
     Entry(Box<TreeEntry>),
     /// As in [`WalkItem::Link`].
     Link(Box<TreeEntry>),
+    /// A file with several names that is left out on purpose, by device and inode: its other names are as well.
+    LeftOut(u64, u64),
     /// A file beside the tree, stored.
     ControlFile(ControlFile),
     /// As in [`WalkItem::Leave`].

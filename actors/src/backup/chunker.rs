@@ -101,6 +101,15 @@ impl From<std::io::Error> for ReadFailure {
     }
 }
 
+/// What became of a file to be read.
+enum TaskEnd {
+    Read(Box<TreeEntry>),
+    /// Told and counted.
+    Failed,
+    /// Left out on purpose.
+    Excluded,
+}
+
 struct Scratch {
     window: Vec<u8>,
     xattrs: XattrBuffer,
@@ -132,8 +141,14 @@ impl Chunker {
                     WalkItem::Link(entry) => built.push(BuiltItem::Link(entry)),
                     WalkItem::Leave { drop_if_empty } => built.push(BuiltItem::Leave { drop_if_empty }),
                     WalkItem::File(task) => {
-                        if let Some(entry) = self.read_task(task, &mut scratch)? {
-                            built.push(BuiltItem::Entry(Box::new(entry)));
+                        let (device, inode) = (task.stat.device, task.stat.inode);
+                        let has_links = task.stat.link_count > 1;
+                        match self.read_task(task, &mut scratch)? {
+                            TaskEnd::Read(entry) => built.push(BuiltItem::Entry(entry)),
+                            TaskEnd::Excluded if has_links => {
+                                built.push(BuiltItem::LeftOut(device, inode));
+                            }
+                            TaskEnd::Excluded | TaskEnd::Failed => {}
                         }
                     }
                     WalkItem::ControlFile(path) => built.extend(
@@ -155,7 +170,7 @@ impl Chunker {
     }
 
     /// Reads one file; a file that cannot be read is told and left out.
-    fn read_task(&mut self, task: FileTask, scratch: &mut Scratch) -> Result<Option<TreeEntry>, RunError> {
+    fn read_task(&mut self, task: FileTask, scratch: &mut Scratch) -> Result<TaskEnd, RunError> {
         self.control.check()?;
         let progress = Arc::clone(&self.monitor.progress);
         if task.stat.size > 64 << 20 {
@@ -169,8 +184,7 @@ impl Chunker {
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
-                self.tell_unreadable(&task, &error);
-                return Ok(None);
+                return Ok(self.unreadable(task, &error));
             }
         };
         let xattrs = if self.skip_metadata {
@@ -184,7 +198,7 @@ impl Chunker {
                         &join(&task.folder_path, &task.name),
                         "excluded",
                     );
-                    return Ok(None);
+                    return Ok(TaskEnd::Excluded);
                 }
                 Ok(set) => self.sorted_xattrs(set, &task),
                 Err(error) => {
@@ -208,17 +222,12 @@ impl Chunker {
                     kind: SourceErrorKind::Io,
                     source: error,
                 };
-                self.tell_unreadable(&task, &error);
-                return Ok(None);
+                return Ok(self.unreadable(task, &error));
             }
         };
         Progress::add(&progress.opened_files, 1);
         Progress::add(&progress.opened_bytes, content.size);
-        if content.size != file.stat.size {
-            let message = format!(
-                "it changed while it was read: {} bytes became {}",
-                file.stat.size, content.size
-            );
+        if let Some(message) = change_while_read(&file.file, &file.stat, content.size) {
             self.monitor.tell(
                 Severity::Information,
                 "FileChangedWhileRead",
@@ -238,7 +247,7 @@ impl Chunker {
         entry.device = task.stat.device;
         entry.xattrs = xattrs;
         entry.body = self.file_body(content)?;
-        Ok(Some(entry))
+        Ok(TaskEnd::Read(Box::new(entry)))
     }
 
     fn read_stdin(&mut self, name: Vec<u8>, scratch: &mut Scratch) -> Result<TreeEntry, RunError> {
@@ -254,6 +263,13 @@ impl Chunker {
                     "failed to read standard input: {error}"
                 )));
             }
+        }
+        if content.size == 0 {
+            // A dump that failed says nothing and ends; as a version it would push out the last good one.
+            return Err(RunError::Refused(
+                "standard input ended without a single byte, so there is nothing to back up; see whether the program before the pipe failed"
+                    .to_owned(),
+            ));
         }
         let progress = &self.monitor.progress;
         Progress::add(&progress.opened_files, 1);
@@ -451,6 +467,27 @@ impl Chunker {
         xattr_pairs(set)
     }
 
+    /// Tells it; the content that the version before has stays, since older versions may go at any time.
+    fn unreadable(&self, mut task: FileTask, error: &SourceError) -> TaskEnd {
+        self.tell_unreadable(&task, error);
+        let may_be_gone = matches!(
+            error.kind,
+            SourceErrorKind::Vanished | SourceErrorKind::ChangedType
+        );
+        match task.kept.take().filter(|_| !may_be_gone) {
+            Some(known) => {
+                self.monitor.tell(
+                    Severity::Information,
+                    "FileKept",
+                    &join(&task.folder_path, &task.name),
+                    "it is taken over as the version before has it",
+                );
+                TaskEnd::Read(known)
+            }
+            None => TaskEnd::Failed,
+        }
+    }
+
     fn tell_unreadable(&self, task: &FileTask, error: &SourceError) {
         Progress::add(&self.monitor.progress.files_with_error, 1);
         let path = join(&task.folder_path, &task.name);
@@ -462,6 +499,19 @@ impl Chunker {
         };
         self.monitor.tell(Severity::Warning, id, &path, error.to_string());
     }
+}
+
+/// How a file changed since it was opened, if it did. The entry keeps the earlier time, so the next backup reads it again.
+fn change_while_read(file: &File, before: &EntryStat, size: u64) -> Option<String> {
+    if size != before.size {
+        return Some(format!(
+            "it changed while it was read: {} bytes became {size}",
+            before.size
+        ));
+    }
+    before.is_written_since(file).then(|| {
+        "it was written to while it was read: what is stored may mix its states; the next backup reads it again".to_owned()
+    })
 }
 
 /// Extended attributes in the order of the format.

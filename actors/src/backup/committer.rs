@@ -53,6 +53,7 @@ pub async fn commit(
     begun: &AtomicBool,
     monitor: &Monitor,
 ) -> Result<Commit, RunError> {
+    repository.confirm().await?;
     begun.store(true, Ordering::SeqCst);
     let commit = match repository.put_manifest(id, &manifest).await {
         Ok(size) => {

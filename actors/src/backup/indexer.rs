@@ -11,7 +11,7 @@ use duplicati_engine::{
     crypto::secret::random_id,
     format::index_segment::encode_segment,
     id::{PackId, SegmentId},
-    index::local::LocalState,
+    index::local::{LocalError, LocalState},
     repository::{Repository, RepositoryError},
     storage::ObjectName,
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::RunError,
-    events::{Monitor, Progress},
+    events::{Monitor, Progress, Severity},
     inlet::Outlet,
 };
 
@@ -48,6 +48,8 @@ pub struct Indexer {
     pub monitor: Monitor,
     /// Count but do not store.
     pub dry_run: bool,
+    /// Whether it was told that the local copy cannot be written.
+    pub is_unnoted_told: bool,
 }
 
 impl Indexer {
@@ -62,7 +64,8 @@ impl Indexer {
         }) = self.packs.receive_blocking()?
         {
             if !self.dry_run {
-                self.local.put_stored_pack(id, &description)?;
+                let noted = self.local.put_stored_pack(id, &description);
+                self.tell_unnoted(noted);
             }
             pending.push((id, description));
             chunks += count;
@@ -86,14 +89,32 @@ impl Indexer {
         let stored = compression::compress_object(&content).map_err(RepositoryError::Compress)?;
         let sealed = self.repository.index.seal(&stored)?;
         let size = sealed.len() as u64;
+        self.runtime.block_on(self.repository.confirm())?;
         self.runtime
             .block_on(self.repository.store.put(&ObjectName::from(id), sealed.into()))?;
         let progress = &self.monitor.progress;
         Progress::add(&progress.stored_objects, 1);
         Progress::add(&progress.stored_bytes, size);
-        self.local.put_segment(id, &stored)?;
         let ids: Vec<PackId> = pending.drain(..).map(|(id, _)| id).collect();
-        self.local.remove_stored_packs(&ids)?;
+        let noted = self
+            .local
+            .put_segment(id, &stored)
+            .and_then(|()| self.local.remove_stored_packs(&ids));
+        self.tell_unnoted(noted);
         Ok(())
+    }
+
+    /// The local database is a copy (S-5): a full disk there must not cost the backup.
+    fn tell_unnoted(&mut self, noted: Result<(), LocalError>) {
+        if let Err(error) = noted
+            && !self.is_unnoted_told
+        {
+            self.is_unnoted_told = true;
+            let message = format!(
+                "the local database cannot be written, so the next run reads more of the target again: {error}"
+            );
+            self.monitor
+                .tell(Severity::Warning, "LocalDatabaseNotWritten", b"", message);
+        }
     }
 }

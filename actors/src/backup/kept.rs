@@ -13,7 +13,16 @@ use super::{
     selection::Look,
     walker::Walker,
 };
-use crate::error::RunError;
+use crate::{error::RunError, events::Severity};
+
+/// What to do when the version before cannot be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfUnreadable {
+    /// Leaving out what is not seen would lose it.
+    Fail,
+    /// What can be read is more than there would be otherwise.
+    Tell,
+}
 
 impl Walker {
     /// What is asked of the present path. Without a parent there is nothing to stay as it was.
@@ -44,7 +53,7 @@ impl Walker {
     }
 
     /// Passes on the parent's entry at the present path, with everything below.
-    pub(super) fn keep(&mut self, known: TreeEntry) -> Result<(), RunError> {
+    pub(super) fn keep(&mut self, known: TreeEntry, otherwise: IfUnreadable) -> Result<(), RunError> {
         let Some(tree) = self.parent.clone() else {
             return Ok(());
         };
@@ -73,7 +82,15 @@ impl Walker {
                 return Ok(());
             };
             self.path.truncate(*path_length);
-            match tree.next(folder)? {
+            let entry = match tree.next(folder) {
+                Err(error) if otherwise == IfUnreadable::Tell => {
+                    self.monitor
+                        .tell(Severity::Warning, "FolderLost", &self.path, error.to_string());
+                    None
+                }
+                entry => entry?,
+            };
+            match entry {
                 Some(entry) => {
                     self.path.push(b'/');
                     self.path.extend_from_slice(&entry.name);
@@ -105,6 +122,7 @@ impl Walker {
                     name: entry.name,
                     stat,
                     known: true,
+                    kept: None,
                     follow: false,
                 };
                 self.push(WalkItem::File(task), size)

@@ -17,7 +17,7 @@ use duplicati_engine::{
     storage::ObjectName,
 };
 
-use super::options::BackupOptions;
+use super::options::{BackupOptions, ChangeDetection};
 use crate::{
     error::RunError,
     events::{Monitor, Severity},
@@ -180,8 +180,11 @@ async fn condemned_packs(repository: &Repository) -> Result<HashSet<PackId>, Run
     Ok(plans.into_iter().flat_map(|(_, plan)| plan.packs).collect())
 }
 
-/// The newest snapshot of the same sources, else the newest of this host: its tree says which files need no reading.
+/// The newest snapshot of this host with the same sources and job, else one that has part of that in common: its tree says which files need no reading.
 fn choose_parent(listing: SnapshotListing, options: &BackupOptions) -> Option<(SnapshotId, Manifest)> {
+    // Another machine's file may have the same time and other content, and what is taken over without a look must be of this machine.
+    let is_of_this_host_only =
+        options.change_detection == ChangeDetection::TimeOnly || options.selection.is_some();
     let sources: Vec<PathText> = options
         .sources
         .iter()
@@ -189,8 +192,14 @@ fn choose_parent(listing: SnapshotListing, options: &BackupOptions) -> Option<(S
         .collect();
     let mut best = None;
     for (id, manifest) in listing.snapshots {
-        let rank = (manifest.sources == sources, manifest.host == options.host);
-        if (rank.0 || rank.1) && best.as_ref().is_none_or(|(known, _)| rank >= *known) {
+        let rank = (
+            manifest.host == options.host,
+            manifest.sources == sources,
+            manifest.name == options.name,
+        );
+        if (rank.0 || (rank.1 && !is_of_this_host_only))
+            && best.as_ref().is_none_or(|(known, _)| rank >= *known)
+        {
             best = Some((rank, (id, manifest)));
         }
     }

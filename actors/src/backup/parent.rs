@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The parent snapshot's tree, read in step with the walk.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use duplicati_engine::{
     format::{
         chunk_list::ChunkList,
         tree::{EntryBody, TreeEntry},
     },
+    id::PackId,
     index::ChunkSet,
     repository::RepositoryError,
     snapshot::{DirectoryReader, TreeReader},
@@ -28,8 +33,39 @@ pub struct ParentTree {
     pub runtime: Handle,
     /// Chunks that may be used again.
     pub known: Arc<ChunkSet>,
+    /// Whether it is a version of this machine.
+    pub of_this_host: bool,
+    /// Packs that turned out to be damaged while it was read.
+    pub broken: BrokenPacks,
     /// Counters.
     pub monitor: Monitor,
+}
+
+/// Packs that a run finds damaged under way: what it took for stored in them is not.
+#[derive(Debug, Clone, Default)]
+pub struct BrokenPacks(Arc<Mutex<HashSet<PackId>>>);
+
+impl BrokenPacks {
+    /// Notes the pack that an error is about, if it is about the bytes of one.
+    pub fn note(&self, error: &RepositoryError) {
+        if let Some(pack) = error.damaged_pack() {
+            self.lock().insert(pack);
+        }
+    }
+
+    /// Whether none was found.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Takes them out.
+    pub fn take(&self) -> Vec<PackId> {
+        std::mem::take(&mut *self.lock()).into_iter().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<PackId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One folder of the parent, as far as it has been read.
@@ -100,6 +136,7 @@ impl ParentTree {
             Ok(None) => folder.done = true,
             Err(error) => {
                 (folder.done, folder.unreadable) = (true, true);
+                self.broken.note(&error);
                 self.tell(&error);
             }
         }
@@ -138,7 +175,11 @@ impl ParentTree {
         loop {
             match self.runtime.block_on(leaves.next()) {
                 Ok(Some(id)) if self.known.contains(&id) => {}
-                Ok(Some(_)) | Err(_) => return false,
+                Ok(Some(_)) => return false,
+                Err(error) => {
+                    self.broken.note(&error);
+                    return false;
+                }
                 Ok(None) => return true,
             }
         }

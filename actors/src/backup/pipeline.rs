@@ -28,7 +28,7 @@ use super::{
     known_state::{KnownState, load_known_state},
     options::{BackupOptions, BackupReport},
     packer,
-    parent::ParentTree,
+    parent::{BrokenPacks, ParentTree},
     sealer, tree_builder, uploader, walker, wiring,
 };
 use crate::{
@@ -72,6 +72,7 @@ pub async fn run_backup(
         control: &control,
         commit_begun: Arc::new(AtomicBool::new(false)),
         parent: None,
+        broken: BrokenPacks::default(),
     };
     let outcome = run.until_committed(local, &mut id).await;
     if !options.dry_run && !run.commit_begun.load(Ordering::SeqCst) {
@@ -109,6 +110,8 @@ struct Attempts<'a> {
     commit_begun: Arc<AtomicBool>,
     /// The version that was compared with first.
     parent: Option<SnapshotId>,
+    /// Packs found damaged while the parent was read.
+    broken: BrokenPacks,
 }
 
 impl Attempts<'_> {
@@ -140,6 +143,15 @@ impl Attempts<'_> {
                     self.run_stages(local, state, *id).await?
                 }
             };
+            let broken = self.broken.take();
+            if !broken.is_empty() {
+                // What was taken for stored in them is stored again; else the new version would be as broken as the one before.
+                local = end.local;
+                local.note_read_packs(&broken, &[])?;
+                self.start_over()?;
+                state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+                continue;
+            }
             let Commit::Fenced(manifest) = end.commit else {
                 return Ok(matches!(end.commit, Commit::Done));
             };
@@ -159,8 +171,8 @@ impl Attempts<'_> {
             fenced = Some(manifest);
         }
         Err(RunError::Refused(format!(
-            "other machines ended this run {COMMITS_MAX} times before it was committed; raise the age from which they take a session for dead, then back \
-             up again"
+            "other machines ended this run {COMMITS_MAX} times before it was committed; give a longer --session-age-max where they compact, then back up \
+             again"
         )))
     }
 
@@ -178,7 +190,9 @@ impl Attempts<'_> {
 
     async fn open_session(&self, id: SnapshotId) -> Result<(), RunError> {
         let BackupOptions { host, program, .. } = &**self.options;
-        sessions::put_session(self.repository, id, host, program, &self.machine, self.begin).await
+        // Now, not when the run began: a session that is opened anew must not be old from its first moment.
+        let started = self.clock.now();
+        sessions::put_session(self.repository, id, host, program, &self.machine, started).await
     }
 
     /// Runs all stages to their end.
@@ -201,7 +215,8 @@ impl Attempts<'_> {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             chosen => chosen,
         };
-        let budget_bytes = wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max());
+        let budget_bytes =
+            wiring::budget_bytes(options.pack_size_bytes, repository.chunker.size_max(), workers);
         let budget = ByteBudget::measured(budget_bytes, control);
         let window = ByteBudget::new(wiring::WINDOW_BATCHES, control);
         let raw_buffers = BufferPool::new(wiring::SEALER_CAPACITY_ITEMS + workers);
@@ -228,6 +243,8 @@ impl Attempts<'_> {
                 tree: Arc::new(tree),
                 runtime: runtime.clone(),
                 known: Arc::clone(&known),
+                of_this_host: manifest.host == options.host,
+                broken: self.broken.clone(),
                 monitor: monitor.clone(),
             };
             (parent, ChunkList::from(manifest.root.clone()))
@@ -247,6 +264,7 @@ impl Attempts<'_> {
                 self.begin,
                 clock,
                 monitor,
+                self.broken.clone(),
             ),
             done: committed_sender,
             begun: Arc::clone(&self.commit_begun),
@@ -261,6 +279,7 @@ impl Attempts<'_> {
             runtime: runtime.clone(),
             monitor: monitor.clone(),
             dry_run: options.dry_run,
+            is_unnoted_told: false,
         };
         stage(indexer::NAME, vec![Worker::thread(move || indexing.run())]);
         let uploads = options.uploads.clamp(1, 64);
@@ -318,7 +337,14 @@ impl Attempts<'_> {
             done: tree_sender,
             discard_if_unchanged: parent
                 .as_ref()
-                .filter(|_| !options.commit_unchanged)
+                // What another machine or job keeps, it also removes by rules of its own.
+                .filter(|(_, manifest)| {
+                    !options.commit_unchanged
+                        && manifest.complete
+                        && manifest.host == options.host
+                        && manifest.name == options.name
+                        && manifest.sources.iter().map(|path| &path.0).eq(&options.sources)
+                })
                 .map(|(_, manifest)| manifest.control_files.clone()),
             monitor: monitor.clone(),
         };
@@ -452,13 +478,14 @@ fn manifest_maker(
     begin: Timestamp,
     clock: &Arc<dyn Clock>,
     monitor: &Monitor,
+    broken: BrokenPacks,
 ) -> ManifestMaker {
     let (options, clock) = (Arc::clone(options), Arc::clone(clock));
     let monitor = monitor.clone();
     let repository_id = repository.config.repository_id;
     Box::new(move |tree| {
         let progress = monitor.progress.snapshot();
-        if options.dry_run || tree.unchanged {
+        if options.dry_run || tree.unchanged || !broken.is_empty() {
             return None;
         }
         Some(Manifest {
@@ -476,6 +503,7 @@ fn manifest_maker(
             sources: options
                 .sources
                 .iter()
+                .chain(&options.stdin)
                 .map(|path| PathText(path.clone()))
                 .collect(),
             complete: progress.cut_off == 0,

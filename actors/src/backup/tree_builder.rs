@@ -5,7 +5,7 @@
 //! next; the window bounds how many others pile up meanwhile.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -26,7 +26,11 @@ use super::{
     batches::{BuiltBatch, BuiltItem, BuiltTree},
     frame_filler::{FrameFiller, FrameKind},
 };
-use crate::{error::RunError, events::Monitor, inlet::Outlet};
+use crate::{
+    error::RunError,
+    events::{Monitor, Progress, Severity},
+    inlet::Outlet,
+};
 
 /// Name of the stage.
 pub const NAME: &str = "tree-builder";
@@ -53,6 +57,13 @@ pub struct TreeBuilder {
     pub monitor: Monitor,
 }
 
+/// Files with several names that have passed, by device and inode.
+#[derive(Default)]
+struct Linked {
+    bodies: HashMap<(u64, u64), EntryBody>,
+    left_out: HashSet<(u64, u64)>,
+}
+
 #[derive(Default)]
 struct Level {
     writer: TreeChunkWriter,
@@ -69,7 +80,7 @@ impl TreeBuilder {
         let mut next = 0;
         let mut levels = vec![Level::default()];
         let mut totals = Totals::default();
-        let mut linked = HashMap::new();
+        let mut linked = Linked::default();
         let mut control_files = Vec::new();
         while let Some(batch) = self.batches.receive_blocking()? {
             waiting.insert(batch.sequence, batch);
@@ -118,7 +129,7 @@ impl TreeBuilder {
         item: BuiltItem,
         levels: &mut Vec<Level>,
         totals: &mut Totals,
-        linked: &mut HashMap<(u64, u64), EntryBody>,
+        linked: &mut Linked,
     ) -> Result<(), RunError> {
         match item {
             BuiltItem::Enter(entry) => levels.push(Level {
@@ -128,17 +139,23 @@ impl TreeBuilder {
             BuiltItem::Entry(entry) => {
                 if entry.hard_linked && matches!(entry.body, EntryBody::File { .. }) {
                     linked
+                        .bodies
                         .entry((entry.device, entry.inode))
                         .or_insert_with(|| entry.body.clone());
                 }
                 self.push(*entry, levels, totals)?;
             }
             BuiltItem::Link(mut entry) => {
-                // When the first name could not be read, that was told, and this name is as unreadable.
-                if let Some(body) = linked.get(&(entry.device, entry.inode)) {
+                let inode = (entry.device, entry.inode);
+                if let Some(body) = linked.bodies.get(&inode) {
                     entry.body = body.clone();
                     self.push(*entry, levels, totals)?;
+                } else if !linked.left_out.contains(&inode) {
+                    self.tell_lost_link(&entry, levels);
                 }
+            }
+            BuiltItem::LeftOut(device, inode) => {
+                linked.left_out.insert((device, inode));
             }
             // Kept by whoever called.
             BuiltItem::ControlFile(_) => {}
@@ -161,6 +178,23 @@ impl TreeBuilder {
             }
         }
         Ok(())
+    }
+
+    /// The name under which the file was to be read vanished or could not be read; this one may be whole, so it must not be missed in silence.
+    fn tell_lost_link(&self, entry: &TreeEntry, levels: &[Level]) {
+        let mut path = Vec::new();
+        let folders = levels.iter().filter_map(|level| level.entry.as_deref());
+        for name in folders.map(|folder| &folder.name).chain([&entry.name]) {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        Progress::add(&self.monitor.progress.files_with_error, 1);
+        self.monitor.tell(
+            Severity::Warning,
+            "HardLinkUnread",
+            &path,
+            "it was not read, because another name of the same file was taken first and that one vanished or could not be read; back up again",
+        );
     }
 
     fn push(&mut self, entry: TreeEntry, levels: &mut [Level], totals: &mut Totals) -> Result<(), RunError> {

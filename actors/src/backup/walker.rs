@@ -25,6 +25,7 @@ use duplicati_engine::{
 use super::{
     batches::{FileTask, WalkBatch, WalkItem},
     chunker::{OwnerCache, xattr_pairs},
+    kept::IfUnreadable,
     options::{BackupOptions, ChangeDetection, HardlinkPolicy, SymlinkPolicy},
     parent::{ParentFolder, ParentTree},
     selection::Look,
@@ -91,7 +92,7 @@ pub(super) struct Walker {
     chunker: Inlet<WalkBatch>,
     window: ByteBudget,
     control: RunControl,
-    monitor: Monitor,
+    pub(super) monitor: Monitor,
     owners: OwnerCache,
     xattrs: XattrBuffer,
     listing: ListingBuffer,
@@ -306,14 +307,12 @@ impl Walker {
             Look::Here => false,
             Look::Below => true,
             Look::Deleted => {
-                if let Some(tree) = &self.parent {
-                    tree.count_gone(known);
-                }
+                self.count_gone(known);
                 return Ok(None);
             }
             Look::Nowhere => {
                 if let Some(known) = known {
-                    self.keep(known)?;
+                    self.keep(known, IfUnreadable::Fail)?;
                 }
                 return Ok(None);
             }
@@ -357,9 +356,7 @@ impl Walker {
             }
             // Named as changed, and gone by now.
             Err(error) if self.options.selection.is_some() && error.kind == SourceErrorKind::Vanished => {
-                if let Some(tree) = &self.parent {
-                    tree.count_gone(known);
-                }
+                self.count_gone(known);
                 return Ok(None);
             }
             Err(error) => {
@@ -385,7 +382,12 @@ impl Walker {
                 known,
             );
         }
-        if on_the_way || (way.is_none() && !self.is_wanted(&name, &stat)) {
+        if on_the_way {
+            return Ok(None);
+        }
+        if way.is_none() && !self.is_wanted(&name, &stat) {
+            // What an earlier version has and this one leaves out is a change.
+            self.count_gone(known);
             return Ok(None);
         }
         self.visit_entry(level, folder, name, stat, known)?;
@@ -411,6 +413,7 @@ impl Walker {
         let mut drop_if_empty = on_the_way || self.options.exclude_empty_folders;
         if way.is_none() {
             if self.options.exclude_hidden && is_hidden(&name) || self.options.honour_nodump && stat.nodump {
+                self.count_gone(known);
                 return Ok(None);
             }
             if !self.options.filter.is_empty() {
@@ -419,6 +422,7 @@ impl Walker {
                 self.path.pop();
                 if !decision.may_enter() {
                     self.tell_excluded();
+                    self.count_gone(known);
                     return Ok(None);
                 }
                 drop_if_empty |= !decision.is_included();
@@ -447,7 +451,7 @@ impl Walker {
         let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         let folder = match opened {
             Ok(folder) => Arc::new(folder),
-            Err(error) => return self.keep_unreadable_folder(entry, &error, way.is_some()),
+            Err(error) => return self.keep_unreadable_folder(entry, known, &error, way.is_some()),
         };
         let crosses =
             self.options.one_file_system && source_device.is_some_and(|device| device != stat.device);
@@ -463,7 +467,7 @@ impl Walker {
                     }
                     Names::All(listing)
                 }
-                Err(error) => return self.keep_unreadable_folder(entry, &error, way.is_some()),
+                Err(error) => return self.keep_unreadable_folder(entry, known, &error, way.is_some()),
             },
         };
         let same_inode = known
@@ -535,6 +539,7 @@ impl Walker {
     fn keep_unreadable_folder<'a>(
         &mut self,
         entry: TreeEntry,
+        known: Option<TreeEntry>,
         error: &SourceError,
         is_source: bool,
     ) -> Result<Option<Level<'a>>, RunError> {
@@ -544,10 +549,36 @@ impl Walker {
         let path = self.path.clone();
         self.tell_error(&path, error);
         if error.kind != SourceErrorKind::Vanished && error.kind != SourceErrorKind::ChangedType {
-            self.push(WalkItem::Enter(Box::new(entry)), 0)?;
-            self.push(WalkItem::Leave { drop_if_empty: false }, 0)?;
+            // What cannot be looked at now may still be there, and older versions of it may go at any time.
+            let known = known.filter(|known| matches!(known.body, EntryBody::Directory { .. }));
+            match known.filter(|_| self.may_keep()) {
+                Some(known) => {
+                    self.monitor.tell(
+                        Severity::Information,
+                        "FolderKept",
+                        &path,
+                        "its content is taken over from the version before",
+                    );
+                    self.keep(known, IfUnreadable::Tell)?;
+                }
+                None => {
+                    self.push(WalkItem::Enter(Box::new(entry)), 0)?;
+                    self.push(WalkItem::Leave { drop_if_empty: false }, 0)?;
+                }
+            }
         }
         Ok(None)
+    }
+
+    /// Whether the version before is of this machine, so that what it holds may stand for what cannot be read.
+    fn may_keep(&self) -> bool {
+        self.parent.as_ref().is_some_and(|tree| tree.of_this_host)
+    }
+
+    fn count_gone(&self, known: Option<TreeEntry>) {
+        if let Some(tree) = &self.parent {
+            tree.count_gone(known);
+        }
     }
 
     /// Whether filters and policies let a name other than a folder in.
@@ -604,11 +635,15 @@ impl Walker {
         }
         let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         let is_known = known.is_some();
-        if let Some(known) = known
-            && self.is_unchanged(&known, &entry, &stat)
-        {
-            return self.push(WalkItem::Ready(Box::new(known)), 0);
-        }
+        let known = match known {
+            Some(known) if self.is_unchanged(&known, &entry, &stat) => {
+                if known.hard_linked && stat.kind == EntryKind::File && !follow {
+                    self.linked.insert((stat.device, stat.inode));
+                }
+                return self.push(WalkItem::Ready(Box::new(known)), 0);
+            }
+            known => known,
+        };
         if stat.kind == EntryKind::File {
             if stat.link_count > 1 && !follow && !self.linked.insert((stat.device, stat.inode)) {
                 if self.options.hardlink_policy == HardlinkPolicy::First {
@@ -639,6 +674,10 @@ impl Walker {
                 name: entry.name,
                 stat,
                 known: is_known,
+                kept: known
+                    .filter(|_| self.may_keep())
+                    .filter(|known| self.has_whole_content(known))
+                    .map(Box::new),
                 follow,
             };
             return self.push(WalkItem::File(task), size);
@@ -689,10 +728,14 @@ impl Walker {
             }
             ChangeDetection::None => stat.kind != EntryKind::File && is_same(known, entry, stat),
         };
-        same && match (&known.body, &self.parent) {
+        same && (!matches!(known.body, EntryBody::File { .. }) || self.has_whole_content(known))
+    }
+
+    /// Whether it is a file whose stored content may be used again.
+    fn has_whole_content(&self, known: &TreeEntry) -> bool {
+        match (&known.body, &self.parent) {
             (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
-            (EntryBody::File { .. }, None) => false,
-            _ => true,
+            _ => false,
         }
     }
 

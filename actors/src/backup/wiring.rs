@@ -27,7 +27,7 @@ pub const WALKER_OPEN_FOLDERS_MAX: usize = 128;
 
 /// Raw size at which a frame is sent on, bytes (F-4).
 pub use duplicati_engine::format::pack::FRAME_SIZE_BYTES;
-/// Budget besides packs, bytes: frames being filled, sealed and opened again.
+/// Budget besides packs, bytes: frames being filled, sealed and opened again. More where many workers fill frames.
 pub const BUDGET_FRAMES_BYTES: u64 = 12 << 20;
 /// Packs that the budget has room for: one of each class being filled, and at least one under way.
 pub const BUDGET_PACKS: u64 = 3;
@@ -35,9 +35,16 @@ pub const BUDGET_PACKS: u64 = 3;
 /// still get in, or nothing would ever fill them.
 pub const BUDGET_CHUNKS: u64 = 4;
 
-/// Bytes in flight of one run.
-pub fn budget_bytes(pack_size_bytes: u64, chunk_size_bytes_max: usize) -> u64 {
-    pack_size_bytes * BUDGET_PACKS + BUDGET_FRAMES_BYTES + chunk_size_bytes_max as u64 * BUDGET_CHUNKS
+/// Frames that a worker may keep part-filled while it waits for a batch or for room in front of the tree builder: one of each kind.
+const WORKER_FRAMES: u64 = 3;
+
+/// Bytes in flight of one run. What all chunkers and the tree builder may keep must fit beside the open packs: a chunker that waits for the tree builder sends
+/// nothing on, and the tree builder would wait for bytes for ever.
+pub fn budget_bytes(pack_size_bytes: u64, chunk_size_bytes_max: usize, workers: usize) -> u64 {
+    let kept = (workers as u64 + 1) * WORKER_FRAMES * FRAME_SIZE_BYTES as u64;
+    pack_size_bytes * BUDGET_PACKS
+        + BUDGET_FRAMES_BYTES.max(kept)
+        + chunk_size_bytes_max as u64 * BUDGET_CHUNKS
 }
 
 /// Packs described in one index segment before it is written; what a lost local database can cost after a crash.
@@ -46,3 +53,21 @@ pub const SEGMENT_PACKS_MAX: usize = 64;
 pub const SEGMENT_CHUNKS_MAX: usize = 1 << 18;
 /// Opened frames of the parent snapshot's tree that the walker keeps, bytes.
 pub const PARENT_CACHE_BYTES: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_workers_keep_fits_beside_the_open_packs() {
+        for workers in [1, 2, 8, 32, 256] {
+            let kept = (workers as u64 + 1) * WORKER_FRAMES * FRAME_SIZE_BYTES as u64;
+            let (pack, chunk) = (1 << 20, 512 << 10);
+            let open_packs = 2 * (pack + FRAME_SIZE_BYTES as u64);
+            assert!(
+                budget_bytes(pack, chunk, workers) >= open_packs + kept + chunk as u64,
+                "{workers} workers"
+            );
+        }
+    }
+}

@@ -68,6 +68,10 @@ pub struct CompactOptions {
     pub program: String,
 }
 
+/// Age from which the session of another machine is taken for dead, seconds: two weeks, longer than any first backup over a slow line should take. What a dead
+/// session has stored waits that long for its collection; a backup that was taken for dead stores again what was collected.
+pub const SESSION_AGE_SECONDS_MAX: i64 = 14 * 24 * 3600;
+
 impl CompactOptions {
     /// The defaults for a pack size.
     pub fn new(pack_size_bytes: u64) -> Self {
@@ -77,7 +81,7 @@ impl CompactOptions {
             level: duplicati_engine::compression::LEVEL_DEFAULT,
             dry_run: false,
             exclusive: false,
-            session_age_seconds_max: 24 * 3600,
+            session_age_seconds_max: SESSION_AGE_SECONDS_MAX,
             host: String::new(),
             program: String::new(),
         }

@@ -423,7 +423,8 @@ impl Planner {
         };
         let is_done = stat.st_mtime == entry.mtime.seconds
             && stat.st_mtime_nsec == u64::from(entry.mtime.nanoseconds)
-            && (!self.context.options.restore_permissions || stat.st_mode & 0o7777 == entry.mode);
+            && (!self.context.options.restore_permissions
+                || (stat.st_mode & 0o7777 == entry.mode && self.metadata.is_owner(&stat, entry)));
         if !is_done {
             let context = &self.context;
             self.metadata.apply_open(open.as_fd(), entry, |message| {

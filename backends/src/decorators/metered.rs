@@ -51,6 +51,7 @@ fn outcome_label(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::NotFound => "not_found",
         StoreErrorKind::AlreadyExists => "already_exists",
         StoreErrorKind::Truncated => "truncated",
+        StoreErrorKind::Unreadable => "unreadable",
         StoreErrorKind::PermissionDenied => "permission_denied",
         StoreErrorKind::NoSpace => "no_space",
         StoreErrorKind::Unavailable => "unavailable",

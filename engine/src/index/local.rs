@@ -84,6 +84,17 @@ pub struct LocalState {
     started_empty: bool,
 }
 
+/// `….unreadable`, or with a number behind it: what was set aside before stays.
+fn unused_name(path: &Path) -> PathBuf {
+    let mut name = with_suffix(path, ".unreadable");
+    let mut number = 2_u32;
+    while name.symlink_metadata().is_ok() && number < u32::MAX {
+        name = with_suffix(path, &format!(".unreadable.{number}"));
+        number += 1;
+    }
+    name
+}
+
 impl LocalState {
     /// Opens the database of a repository. A file that is damaged, of another version or another repository starts empty: it is only a copy. What is no
     /// database of ours is set aside as `….unreadable`, since it may be something that nobody meant to name here.
@@ -93,7 +104,7 @@ impl LocalState {
     pub fn open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
         match Self::try_open(path, repository_id) {
             Err(error) if is_unusable(&error.source) => {
-                let aside = with_suffix(path, ".unreadable");
+                let aside = unused_name(path);
                 tracing::warn!(
                     path = %path.display(), aside = %aside.display(), %error,
                     "the local database cannot be read; it is set aside and made anew"
@@ -537,5 +548,18 @@ mod tests {
         );
         let other = LocalState::open(&path, RepositoryId([9; 16])).unwrap();
         assert!(other.started_empty() && other.segment_ids().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_set_aside_before_stays_when_more_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        for content in ["one thing", "another thing"] {
+            std::fs::write(&path, content).unwrap();
+            drop(LocalState::open(&path, ID).unwrap());
+        }
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read("x.sqlite.unreadable"), "one thing");
+        assert_eq!(read("x.sqlite.unreadable.2"), "another thing");
     }
 }

@@ -4,8 +4,9 @@
 use crate::{
     crypto::{CryptoError, key_file::KeyFileError},
     format::FormatError,
+    id::PackId,
     index::local::LocalError,
-    storage::{ObjectName, StoreError},
+    storage::{ObjectKind, ObjectName, StoreError},
 };
 
 /// What went wrong with a repository.
@@ -14,6 +15,14 @@ pub enum RepositoryError {
     /// The target.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another repository lies where this one was.
+    #[error(
+        "{location} holds another repository than it did when this run began; nothing was committed to it. See whether the right disk is mounted there, then run again"
+    )]
+    Exchanged {
+        /// The target.
+        location: String,
+    },
     /// There is no repository there.
     #[error("{location} holds no repository; the first backup to it makes one")]
     Absent {
@@ -172,6 +181,17 @@ impl RepositoryError {
         )
     }
 
+    /// The pack whose bytes are damaged or missing, if that is what went wrong.
+    pub fn damaged_pack(&self) -> Option<PackId> {
+        let object = match self {
+            Self::Object { object, .. } => object,
+            Self::Store(error) if self.is_damage() => &error.object,
+            _ => return None,
+        };
+        let name: ObjectName = object.parse().ok()?;
+        (name.kind() == ObjectKind::Pack).then(|| PackId(name.id()))
+    }
+
     /// Whether the bytes at the target are damaged or missing, as against the target not answering.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -179,7 +199,9 @@ impl RepositoryError {
             Self::Store(error) => {
                 matches!(
                     error.kind,
-                    crate::storage::StoreErrorKind::NotFound | crate::storage::StoreErrorKind::Truncated
+                    crate::storage::StoreErrorKind::NotFound
+                        | crate::storage::StoreErrorKind::Truncated
+                        | crate::storage::StoreErrorKind::Unreadable
                 )
             }
             _ => false,

@@ -32,6 +32,23 @@ impl Repository {
         }
     }
 
+    /// Checks that the target still holds this repository: a disk can be exchanged while a run goes on, and what is sealed for one repository is damage in
+    /// another.
+    ///
+    /// # Errors
+    /// When it does not, or does not answer.
+    pub async fn confirm(&self) -> Result<(), RepositoryError> {
+        let content = self.store.get(&ObjectName::CONFIG, None).await?;
+        let same = RepositoryConfig::decode(&content)
+            .is_ok_and(|(config, _)| config.repository_id == self.config.repository_id);
+        match same {
+            true => Ok(()),
+            false => Err(RepositoryError::Exchanged {
+                location: self.store.location(),
+            }),
+        }
+    }
+
     /// Opens a repository. Without `unlock` only an unencrypted one opens, and with it only an encrypted one: a config that
     /// somebody exchanged must not turn encryption off.
     ///

@@ -13,7 +13,7 @@ use crate::{
         index_segment::{PackDescription, decode_segment},
     },
     id::SegmentId,
-    index::local::LocalState,
+    index::local::{LocalError, LocalState},
     storage::{ObjectKind, ObjectName},
 };
 
@@ -66,11 +66,15 @@ impl Repository {
             .collect();
         let mut at_hand = HashSet::new();
         if let Some(local) = local.as_deref_mut() {
-            for id in local.segment_ids()? {
+            for id in local.segment_ids().unwrap_or_else(|error| {
+                tell_unusable(&error);
+                Vec::new()
+            }) {
                 if listed.contains(&id) {
                     at_hand.insert(id);
-                } else {
-                    local.remove_segment(id)?;
+                } else if let Err(error) = local.remove_segment(id) {
+                    tell_unusable(&error);
+                    break;
                 }
             }
         }
@@ -87,7 +91,9 @@ impl Repository {
                     result.segments.push((id, packs, info.size_bytes));
                     continue;
                 }
-                local.remove_segment(id)?;
+                if let Err(error) = local.remove_segment(id) {
+                    tell_unusable(&error);
+                }
             }
             wanted.push((id, info.size_bytes));
         }
@@ -113,8 +119,11 @@ impl Repository {
             match read_segment(&stored, |pack| each(IndexSource::Segment(id), pack)) {
                 Ok(packs) => {
                     result.segments.push((id, packs, size));
-                    if let Some(local) = local.as_deref_mut() {
-                        local.put_segment(id, &stored)?;
+                    if let Some(copy) = local.as_deref_mut()
+                        && let Err(error) = copy.put_segment(id, &stored)
+                    {
+                        tell_unusable(&error);
+                        local = None;
                     }
                 }
                 Err(error) => {
@@ -127,6 +136,11 @@ impl Repository {
         }
         Ok(result)
     }
+}
+
+/// The local copy is one to do without (S-5): a full or read-only disk must not keep anybody from a restore.
+fn tell_unusable(error: &LocalError) {
+    tracing::warn!(%error, "the local database cannot be used for the index; it is read from the target");
 }
 
 /// Decodes a whole segment before the first pack is handed on, so that a damaged one leaves no trace.

@@ -22,6 +22,9 @@ const PERMISSION_XATTRS: [&[u8]; 3] = [
     b"security.capability",
 ];
 
+/// Lists of rights; an entry without them must not keep those of what was there before or of the folder above.
+const ACCESS_LISTS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
+
 /// Sets metadata; one for each worker.
 pub struct MetadataWriter {
     skip: bool,
@@ -70,6 +73,17 @@ impl MetadataWriter {
             if let Err(error) = rustix::fs::fchown(open, uid, gid) {
                 keeps_set_id = false;
                 told(failed("owner", error));
+            }
+        }
+        if self.permissions {
+            // A list of rights that the entry does not have would let in who was not to be let in; a folder also gives its own to what is made in it.
+            for name in ACCESS_LISTS {
+                if !entry.xattrs.iter().any(|(known, _)| known == name) {
+                    match rustix::fs::fremovexattr(open, name) {
+                        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::INVAL) => {}
+                        Err(error) => told(failed_xattr(name, error)),
+                    }
+                }
             }
         }
         for (name, value) in self.xattrs(entry) {
@@ -124,6 +138,12 @@ impl MetadataWriter {
         if let Err(error) = rustix::fs::utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW) {
             told(failed("times", error));
         }
+    }
+
+    /// Whether an existing file has the owner that the entry would give it.
+    pub fn is_owner(&mut self, stat: &rustix::fs::Stat, entry: &TreeEntry) -> bool {
+        let (uid, gid) = self.numbers(entry);
+        uid.is_none_or(|uid| uid.as_raw() == stat.st_uid) && gid.is_none_or(|gid| gid.as_raw() == stat.st_gid)
     }
 
     /// Names win over numbers where this machine knows them: numbers differ between machines.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What one `statx` says about an entry.
 
+use std::os::fd::AsFd;
+
 use rustix::fs::{FileType, Statx, StatxAttributes, makedev};
 
 /// The type of an entry.
@@ -66,6 +68,14 @@ pub struct EntryStat {
 }
 
 impl EntryStat {
+    /// Whether the open file has another modification time than it had here.
+    pub fn is_written_since(&self, file: impl AsFd) -> bool {
+        rustix::fs::fstat(file).is_ok_and(|now| {
+            now.st_mtime != self.mtime_seconds
+                || now.st_mtime_nsec as u64 != u64::from(self.mtime_nanoseconds)
+        })
+    }
+
     /// Reads the answer of the kernel; `None` for a type that Linux does not have today.
     pub(super) fn from_statx(statx: &Statx) -> Option<Self> {
         let (major, minor) = (statx.stx_rdev_major, statx.stx_rdev_minor);

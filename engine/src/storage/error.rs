@@ -14,6 +14,8 @@ pub enum StoreErrorKind {
     AlreadyExists,
     /// The object is shorter than the range asked for.
     Truncated,
+    /// The object is there and its bytes cannot be had: the medium reports a fault. As good as damaged; other objects may be whole.
+    Unreadable,
     /// The target refuses for lack of rights. The operator should act.
     PermissionDenied,
     /// No room left at the target. The operator should act.

@@ -144,7 +144,28 @@ pub(crate) fn surrounded(invocation: &mut Invocation) -> Outcome<ExitCode> {
     outcome
 }
 
+/// Commands that do nothing but print: they may end when nobody reads any more.
+const ONLY_PRINT: [&str; 14] = [
+    "affected",
+    "changelog",
+    "compare",
+    "create-report",
+    "dump",
+    "examples",
+    "find",
+    "help",
+    "license",
+    "list",
+    "list-filesets",
+    "list-folder",
+    "system-info",
+    "test-filters",
+];
+
 fn dispatch(spec: &'static CommandSpec, invocation: &Invocation) -> Outcome<ExitCode> {
+    if !ONLY_PRINT.contains(&spec.name) {
+        invocation.console.outlive_reader();
+    }
     match handler(spec.name) {
         Handler::Direct(command) => command(invocation),
         Handler::Runtime(command) => {

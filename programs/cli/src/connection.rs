@@ -20,12 +20,13 @@ use duplicati_programs_common::{
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
+    options::Options,
     process_lock::{ProcessLock, ProcessLockError},
     target,
 };
 
 use crate::{
-    failure::{Outcome, failed, wrong_arguments},
+    failure::{Failure, Outcome, failed, wrong_arguments},
     invocation::Invocation,
     passphrase,
 };
@@ -222,14 +223,22 @@ impl Target {
     }
 }
 
-/// Device and inode of a destination that is a folder of this machine.
-pub fn folder_identity(destination: &Destination) -> Option<(u64, u64)> {
+/// Devices and inodes of the folders of this machine that the destination may be: its own and those that may stand in for it.
+pub fn folder_identities(destination: &Destination, options: &Options) -> Vec<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     if destination.scheme != "file" {
-        return None;
+        return Vec::new();
     }
-    let metadata = std::fs::metadata(&destination.path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+    let own = Path::new(&destination.path);
+    let alternates = options
+        .path_list("alternate-target-paths")
+        .iter()
+        .map(std::path::PathBuf::as_path);
+    std::iter::once(own)
+        .chain(alternates)
+        .filter_map(|folder| std::fs::metadata(folder).ok())
+        .map(|metadata| (metadata.dev(), metadata.ino()))
+        .collect()
 }
 
 impl Connection {
@@ -242,9 +251,14 @@ impl Connection {
 
     /// The index of all stored data.
     pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
-        let mut local = match &self.database {
-            Some(_) => Some(self.local()?),
-            None => None,
+        let local = self.database.as_ref().map(|_| self.local());
+        let mut local = match local.transpose() {
+            // It is only a copy; what it would save is read from the target.
+            Err(Failure::User(error)) => {
+                invocation.log.warning("LocalDatabaseUnusable", &error.message);
+                None
+            }
+            local => local?,
         };
         let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
         for (_, error) in &loaded.unreadable {

@@ -404,6 +404,10 @@ impl Log {
         lines
     }
 
+    pub fn error(&self, id: &str, message: &str) {
+        self.write(Level::Error, id, b"", message);
+    }
+
     pub fn warning(&self, id: &str, message: &str) {
         self.write(Level::Warning, id, b"", message);
     }

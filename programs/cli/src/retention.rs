@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which versions go, by the options; and letting them go.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use duplicati_actors::control::RunControl;
 use duplicati_engine::{
+    format::{manifest::Manifest, path_text::PathText},
     repository::Repository,
     retention::{
         RetentionOptions, RetentionPolicy, SnapshotForRetention, parse_age, parse_retention_policy, plan,
@@ -58,17 +59,27 @@ pub fn policy(options: &Options) -> Outcome<Option<RetentionPolicy>> {
 }
 
 /// Versions dated later than this from now are left out of the count, seconds.
-const CLOCK_SKEW_SECONDS_MAX: i64 = 3600;
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 3600;
 
-/// The versions that a policy does not keep, newest first. The versions of each machine and job are looked at by themselves: otherwise a machine
-/// that backs up often would push out the only versions of one that seldom does.
+/// What versions are versions of: a job of a machine; without a name of the job, the same sources of a machine.
+pub fn history_of(manifest: &Manifest) -> (&str, &str, &[PathText]) {
+    let sources: &[PathText] = if manifest.name.is_empty() {
+        &manifest.sources
+    } else {
+        &[]
+    };
+    (&manifest.host, &manifest.name, sources)
+}
+
+/// The versions that a policy does not keep, newest first. Each history is looked at by itself: otherwise a machine that backs up often would push out the
+/// only versions of one that seldom does.
 pub fn removed(invocation: &Invocation, versions: &[Version], policy: &RetentionPolicy) -> Vec<Version> {
     let options = RetentionOptions {
         allow_full_removal: invocation.options.bool("allow-full-removal"),
         time_tolerance: !invocation.options.bool("disable-time-tolerance"),
     };
     let now = invocation.now().timestamp().as_second();
-    let mut histories: BTreeMap<(&str, &str), Vec<SnapshotForRetention>> = BTreeMap::new();
+    let mut histories: HashMap<_, Vec<SnapshotForRetention>> = HashMap::new();
     for (index, version) in versions.iter().enumerate() {
         if version.time.as_second() > now + CLOCK_SKEW_SECONDS_MAX {
             // From a clock that was wrong, or from somebody who means to push others out.
@@ -83,12 +94,14 @@ pub fn removed(invocation: &Invocation, versions: &[Version], policy: &Retention
             );
             continue;
         }
-        let history = (version.manifest.host.as_str(), version.manifest.name.as_str());
-        histories.entry(history).or_default().push(SnapshotForRetention {
-            index,
-            time_unix_seconds: version.time.as_second(),
-            complete: version.manifest.complete,
-        });
+        histories
+            .entry(history_of(&version.manifest))
+            .or_default()
+            .push(SnapshotForRetention {
+                index,
+                time_unix_seconds: version.time.as_second(),
+                complete: version.manifest.complete,
+            });
     }
     let mut removed: Vec<Version> = Vec::new();
     for snapshots in histories.values() {

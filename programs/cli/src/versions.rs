@@ -4,7 +4,7 @@
 use duplicati_engine::{
     format::{chunk_list::ChunkList, manifest::Manifest},
     id::SnapshotId,
-    repository::Repository,
+    repository::{Repository, SnapshotListing},
 };
 use duplicati_programs_common::error_id::ids;
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::{
     failure::{Outcome, failed},
     invocation::Invocation,
     output::text,
+    retention::CLOCK_SKEW_SECONDS_MAX,
 };
 
 /// One version.
@@ -98,6 +99,7 @@ pub async fn list(invocation: &Invocation, repository: &Repository) -> Outcome<V
             ),
         );
     }
+    warn_of_the_future(invocation, &listing);
     let newest_first = listing.snapshots.into_iter().rev();
     Ok(newest_first
         .zip(0..)
@@ -108,6 +110,24 @@ pub async fn list(invocation: &Invocation, repository: &Repository) -> Outcome<V
             manifest,
         })
         .collect())
+}
+
+/// A version from a clock that was wrong stands in front of all that came after it, so "the newest" is not what it seems.
+fn warn_of_the_future(invocation: &Invocation, listing: &SnapshotListing) {
+    let now = invocation.now().timestamp().as_second();
+    let newest = listing.snapshots.last().map(|(_, manifest)| &manifest.time);
+    let Some(time) = newest.and_then(|time| time.parse::<Timestamp>().ok()) else {
+        return;
+    };
+    if time.as_second() > now + CLOCK_SKEW_SECONDS_MAX {
+        invocation.log.warning(
+            "NewestVersionFromTheFuture",
+            &format!(
+                "version 0 is dated {}, which is to come, and hides every version that was made since; choose one by --version or --time, or remove it with delete --version=0",
+                text::local_time(time)
+            ),
+        );
+    }
 }
 
 /// The versions that the options choose.

@@ -41,7 +41,11 @@ impl Failure {
         reason = "the failure is the context, the errno what it is made from"
     )]
     pub(super) fn from_errno(&self, errno: Errno) -> StoreError {
-        let (kind, way_out) = describe(errno);
+        let (mut kind, way_out) = describe(errno);
+        // A bad place on the disk costs the object that lies there, not the run; while writing, it is a fault of the target.
+        if self.operation == "get" && MEDIUM_FAULTS.contains(&errno) {
+            kind = StoreErrorKind::Unreadable;
+        }
         let system = std::io::Error::from(errno);
         let message = match way_out {
             Some(way_out) => format!("{system}; {way_out}"),
@@ -50,6 +54,9 @@ impl Failure {
         self.because(kind, message).with_source(system)
     }
 }
+
+/// What the kernel answers when bytes cannot be read from the medium, or do not match the checksums of the file system.
+const MEDIUM_FAULTS: [Errno; 3] = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
 
 fn describe(errno: Errno) -> (StoreErrorKind, Option<&'static str>) {
     match errno {
@@ -90,7 +97,7 @@ fn describe(errno: Errno) -> (StoreErrorKind, Option<&'static str>) {
             StoreErrorKind::Other,
             Some("a symbolic link lies where a file is needed; put the file itself there"),
         ),
-        Errno::IO => (
+        Errno::IO | Errno::BADMSG | Errno::UCLEAN => (
             StoreErrorKind::Other,
             Some("the disk reports a fault; look at the kernel log and check the disk"),
         ),

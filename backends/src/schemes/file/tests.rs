@@ -201,3 +201,14 @@ fn full_device_is_told_as_no_space() {
         assert!(!error.is_retry_sensible());
     }
 }
+
+#[test]
+fn a_fault_of_the_medium_costs_the_object_that_is_read_and_no_other() {
+    let store = LocalStore::new("/t");
+    for errno in [Errno::IO, Errno::BADMSG, Errno::UCLEAN] {
+        let kind = |operation| store.folder.failure(operation, "x").from_errno(errno).kind;
+        assert_eq!(kind("get"), StoreErrorKind::Unreadable);
+        assert_eq!(kind("put"), StoreErrorKind::Other);
+        assert_eq!(kind("list"), StoreErrorKind::Other);
+    }
+}

@@ -19,13 +19,13 @@ use serde_json::json;
 
 use super::{
     backup_follow_up::follow_up,
-    backup_options::{backup_options, host_name},
+    backup_options::backup_options,
     compact::{compact, compact_options, compact_values},
     delete::deleted_values,
 };
 use crate::{
-    connection::{Connection, Target, folder_identity},
-    failure::{Outcome, failed},
+    connection::{Connection, Target, folder_identities},
+    failure::{Failure, Outcome, failed},
     invocation::Invocation,
     os_snapshot::OsSnapshots,
     output::{
@@ -49,7 +49,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let snapshots = OsSnapshots::make(invocation, &options.sources)?;
     options.relocations = snapshots.relocations();
     let connection = target.open_or_create(invocation).await?;
-    options.destinations = folder_identity(&destination).into_iter().collect();
+    options.destinations = folder_identities(&destination, &invocation.options);
     refuse_sources_in_destination(&options.sources, &options.destinations)?;
     let began = text::zoned_time(&invocation.begin);
     invocation.console.line(format!("Backup started at {began}"))?;
@@ -74,14 +74,17 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     if !report.partial && !invocation.is_dry_run() {
         scripts::post_backup(invocation);
     }
-    let after = after_backup(invocation, &connection, &report, policy.as_ref(), &monitor).await?;
+    // The version stands whatever becomes of this: a failure here is an error of the run and does not take its result away.
+    let after = after_backup(invocation, &connection, &report, policy.as_ref(), &monitor).await;
+    let after = told(invocation, "CleaningUpFailed", after)?.unwrap_or_default();
     let followed = follow_up(
         invocation,
         &connection,
         report.snapshot.is_some() && !report.partial,
         &monitor,
     )
-    .await?;
+    .await;
+    let followed = told(invocation, "FollowUpFailed", followed)?.unwrap_or_else(|| json!({}));
     print_summary(invocation, &connection, &report)?;
     let code = exit_code(invocation, &report);
     let values = backup_values(&report.progress, report.partial, invocation.is_dry_run());
@@ -97,6 +100,18 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .with("SnapshotId", report.snapshot.map(|id| id.to_string()))
         .partial(report.partial)
         .finish(invocation, Some(&connection), &monitor.progress.snapshot(), code)
+}
+
+/// Turns a failure behind a finished backup into an error of its result. A cancelled run and a closed output end it all the same.
+fn told<T>(invocation: &Invocation, id: &str, outcome: Outcome<T>) -> Outcome<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::User(error)) if error.id != ids::RUN_CANCELLED => {
+            invocation.log.error(id, &error.message);
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// A source inside of the destination would store stored files, and more of them each time.
@@ -171,9 +186,14 @@ async fn after_backup(
     if let Some(policy) = policy {
         // Other machines and jobs in this repository keep theirs by rules of their own.
         let mut own = versions::list(invocation, &connection.repository).await?;
-        let host = host_name(&invocation.options);
-        let name = invocation.options.string("backup-name").unwrap_or_default();
-        own.retain(|version| version.manifest.host == host && version.manifest.name == name);
+        // When nothing had changed, the version that it was compared with stands for this run.
+        let newest = report.snapshot.or(report.parent);
+        let present = own.iter().find(|version| Some(version.id) == newest).cloned();
+        own.retain(|version| {
+            present.as_ref().is_some_and(|present| {
+                retention::history_of(&version.manifest) == retention::history_of(&present.manifest)
+            })
+        });
         let mut removed = retention::removed(invocation, &own, policy);
         // Whatever the clocks say: a backup never removes what it has just made.
         removed.retain(|version| Some(version.id) != report.snapshot);

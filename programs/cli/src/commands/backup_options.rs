@@ -11,7 +11,7 @@ use duplicati_programs_common::{Options, destination::Destination, error_id::ids
 
 use super::control_files;
 use crate::{
-    failure::{Outcome, failed},
+    failure::{Outcome, failed, wrong_arguments},
     invocation::Invocation,
 };
 
@@ -19,6 +19,10 @@ use crate::{
 const UPLOADS_WITHOUT_LIMIT: usize = 16;
 /// Smallest pack that a user may ask for, bytes.
 const PACK_SIZE_BYTES_MIN: u64 = 1 << 20;
+/// Largest pack that a user may ask for, bytes: three of them are in memory at a time.
+const PACK_SIZE_BYTES_MAX: u64 = 1 << 30;
+/// Most workers that a user may ask for; more only cost memory and threads.
+const WORKERS_MAX: usize = 256;
 /// Pack size for a folder unless chosen, bytes.
 const PACK_SIZE_BYTES_FOLDER: u64 = 8 << 20;
 
@@ -26,6 +30,11 @@ const PACK_SIZE_BYTES_FOLDER: u64 = 8 << 20;
 pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
     let options = &invocation.options;
     let stdin = options.bool("stdin").then(|| stdin_name(options)).transpose()?;
+    if stdin.is_some() && invocation.argument(1).is_some() {
+        return Err(wrong_arguments(
+            "--stdin stores standard input and nothing else; leave out the source folders, or back them up by a run of their own",
+        ));
+    }
     let (sources, missing_sources) = match &stdin {
         Some(_) => (Vec::new(), 0),
         None => sources(invocation)?,
@@ -111,6 +120,12 @@ pub fn pack_size_bytes(invocation: &Invocation) -> Outcome<u64> {
             ids::VOLUME_SIZE_TOO_SMALL,
             format!("--dblock-size is {size} bytes, and the least is 1mb"),
         )),
+        Some(size) if size > PACK_SIZE_BYTES_MAX => Err(failed(
+            ids::INVALID_OPTION_VALUE,
+            format!(
+                "--dblock-size is {size} bytes, and the most is 1gb: three packs are in memory at a time"
+            ),
+        )),
         size => Ok(size.unwrap_or(PACK_SIZE_BYTES_DEFAULT)),
     }
 }
@@ -174,7 +189,10 @@ pub fn workers(options: &Options) -> usize {
         "concurrency-max-threads",
     ];
     debug_assert!(names.iter().all(|name| table::find(name).is_some()));
-    let asked = names.iter().find_map(|name| count(options, name));
+    let asked = names
+        .iter()
+        .find_map(|name| count(options, name))
+        .map(|count| count.min(WORKERS_MAX));
     let intensity = options.integer("cpu-intensity").unwrap_or(10).clamp(1, 10) as usize;
     match (asked, intensity) {
         (Some(count), _) => count,

@@ -72,6 +72,10 @@ pub fn compact_options(invocation: &Invocation) -> Outcome<CompactOptions> {
         level: options.zstd_level(),
         dry_run: invocation.is_dry_run(),
         exclusive: options.bool("exclusive"),
+        session_age_seconds_max: options
+            .timespan("session-age-max")
+            .and_then(|age| i64::try_from(age.to_duration().as_secs()).ok())
+            .unwrap_or(duplicati_actors::compact::SESSION_AGE_SECONDS_MAX),
         host: host_name(options),
         program: program(),
         ..CompactOptions::new(pack_size)

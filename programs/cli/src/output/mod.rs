@@ -8,7 +8,10 @@ pub mod text;
 use std::{
     fmt::Display,
     io::{self, BufWriter, IsTerminal, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use duplicati_programs_common::Options;
@@ -24,6 +27,8 @@ pub struct Console {
     errors_to_terminal: bool,
     /// Whether another program of this process reads the output; it watches counters itself and wants no lines about them.
     is_embedded: bool,
+    /// Whether the work goes on when nobody reads any more: a backup must not end because a pipe did, and its exit code still says how it went.
+    outlives_reader: AtomicBool,
     output: Mutex<Output>,
     bar: Mutex<Option<ProgressBar>>,
 }
@@ -36,6 +41,7 @@ impl Console {
             is_quiet: options.bool("quiet-console"),
             errors_to_terminal: io::stderr().is_terminal(),
             is_embedded: false,
+            outlives_reader: AtomicBool::new(false),
             output: Mutex::new(BufWriter::new(Box::new(io::stdout()))),
             bar: Mutex::new(None),
         }
@@ -48,6 +54,7 @@ impl Console {
             is_quiet: false,
             errors_to_terminal: false,
             is_embedded: true,
+            outlives_reader: AtomicBool::new(false),
             output: Mutex::new(BufWriter::new(output)),
             bar: Mutex::new(None),
         }
@@ -123,19 +130,37 @@ impl Console {
 
     /// Writes out what waits.
     pub fn flush(&self) -> io::Result<()> {
-        self.lock_output().flush()
+        self.settle(self.lock_output().flush())
+    }
+
+    /// From now on a reader that has gone is no error.
+    pub fn outlive_reader(&self) {
+        self.outlives_reader.store(true, Ordering::Relaxed);
+    }
+
+    fn settle(&self, written: io::Result<()>) -> io::Result<()> {
+        match written {
+            Err(error)
+                if error.kind() == io::ErrorKind::BrokenPipe
+                    && self.outlives_reader.load(Ordering::Relaxed) =>
+            {
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     fn undisturbed(&self, write: impl FnOnce(&mut Output) -> io::Result<()>) -> io::Result<()> {
         let bar = self.lock_bar();
-        match &*bar {
+        let written = match &*bar {
             Some(bar) => bar.suspend(|| {
                 let mut output = self.lock_output();
                 write(&mut output)?;
                 output.flush()
             }),
             None => write(&mut self.lock_output()),
-        }
+        };
+        self.settle(written)
     }
 
     fn lock_output(&self) -> MutexGuard<'_, Output> {

@@ -24,6 +24,14 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .own(),
     option(
+        "session-age-max",
+        Timespan,
+        "14D",
+        "The age from which an unfinished backup of another machine counts as over when space is reclaimed. One that still runs stores \
+         again what it loses by that.",
+    )
+    .own(),
+    option(
         "no-backend-verification",
         Boolean,
         "",
