@@ -46,6 +46,8 @@ pub struct Condemned {
     pub marked: HashSet<SnapshotId>,
     /// Needed chunks.
     pub marks: Marks,
+    /// How many of them were nowhere already when they were marked.
+    pub missing_before: u64,
     /// Packs that were to be moved and are damaged.
     pub failed: Vec<PackId>,
     /// Sessions that had ended when they were looked at, by a manifest or by a fence.
@@ -68,6 +70,7 @@ pub async fn collect(
         segments,
         marked,
         mut marks,
+        missing_before,
         failed,
         ended,
     } = condemned;
@@ -120,6 +123,7 @@ pub async fn collect(
     let mut spared: HashSet<PackId> = failed.into_iter().collect();
     spared.extend(unindexed.iter().filter(|id| described.contains_key(id)));
     // The proof: the index prefers packs that stay, so a needed chunk that it places in a condemned pack is nowhere else.
+    let mut missing_now = 0;
     for prefix in marks.chunks() {
         let mut id = [0; 32];
         id[..16].copy_from_slice(&prefix);
@@ -128,7 +132,16 @@ pub async fn collect(
             if packs.contains(&pack) {
                 spared.insert(pack);
             }
+        } else {
+            missing_now += 1;
         }
+    }
+    // A chunk that the index has lost since, or that a new version needs and the index never had, may lie in a pack that is about to go.
+    if missing_now > missing_before {
+        return Err(RunError::Refused(format!(
+            "{} chunks that versions need are in no pack that the index knows now, so nothing was deleted; run `repair`, then compact again",
+            missing_now - missing_before
+        )));
     }
     packs.retain(|pack| !spared.contains(pack));
     report.spared_packs = spared.iter().copied().collect();

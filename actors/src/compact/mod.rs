@@ -292,6 +292,7 @@ async fn compact(
             plans: survey.inventory.plans,
             segments: survey.plan.segments.iter().copied().collect(),
             marked: survey.marked,
+            missing_before: survey.marks.missing_count,
             marks: survey.marks,
             failed: moved.failed.into_keys().collect(),
             ended: resolution.ended,
