@@ -25,6 +25,7 @@ compare:
 
 # Packages of the release programs, and their tests (root, Debian)
 packages:
+    cargo build --release --locked -p duplicati-programs
     packaging/build --binaries target/release --out target/packages
 
 test-packages:
