@@ -208,3 +208,17 @@ fn the_manual_describes_exactly_the_programs_inside() {
     inside.sort_unstable();
     assert_eq!(described, inside);
 }
+
+#[test]
+fn the_packages_that_it_is_made_of_are_the_programs_inside() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let mut used: Vec<_> = manifest
+        .lines()
+        .filter_map(|line| line.strip_suffix(".workspace = true"))
+        .filter(|name| name.starts_with("duplicati-") && *name != "duplicati-programs-common")
+        .collect();
+    used.sort_unstable();
+    let mut inside = PROGRAMS.map(|(name, _)| name);
+    inside.sort_unstable();
+    assert_eq!(used, inside);
+}
