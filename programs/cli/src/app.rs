@@ -4,15 +4,16 @@
 use std::{
     ffi::OsString,
     io::Write,
+    process::ExitCode as ProcessExit,
     sync::{Arc, Mutex},
 };
 
 use duplicati_actors::{control::RunControl, events::ProgressSnapshot};
 use duplicati_programs_common::{
-    Environment, ExitCode, Options, ParseContext, UserError,
+    Environment, ExitCode, Options, ParseContext, Question, UserError,
     commands::{self, CommandSpec},
     error_id::ids,
-    help,
+    help, question,
     reports::Level,
     scripts::ScriptSettings,
 };
@@ -33,9 +34,15 @@ use crate::{
 /// Async work moves few bytes itself; what needs the processor runs on threads of its own.
 const RUNTIME_THREADS: usize = 2;
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ProcessExit {
+    carry_out(arguments).into()
+}
+
+fn carry_out(arguments: Vec<OsString>) -> ExitCode {
+    if question(&arguments) == Some(Question::Version) {
+        return print_help(env!("CARGO_PKG_VERSION"));
+    }
     if let Some(text) = help_asked_for(&arguments) {
         return print_help(&text);
     }

@@ -8,7 +8,7 @@
 //!
 //! What is absent: option names, value formats and help live in `programs/common`; the work itself in `engine` and `actors`.
 
-pub mod app;
+mod app;
 mod commands;
 mod connection;
 pub mod embedded;
@@ -27,3 +27,5 @@ mod scripts;
 mod signals;
 mod unsupported;
 mod versions;
+
+pub use app::run;

@@ -13,7 +13,7 @@ use duplicati_engine::{
     clock::{Clock, SystemClock},
     storage::StoreErrorKind,
 };
-use duplicati_programs_common::{Environment, Options, ParseContext, target};
+use duplicati_programs_common::{Environment, Options, ParseContext, Question, question, target};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use crate::{
@@ -47,24 +47,27 @@ const RUNTIME_THREADS: usize = 2;
 /// The code for \"stopped at the question\".
 const ABORTED: u8 = 255;
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match question(&arguments) {
+        Some(Question::Version) => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some(Question::Help) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        None if arguments.is_empty() => {
+            print!("{HELP}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
+    let words: Vec<String> = arguments
+        .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    if words.is_empty()
-        || words
-            .iter()
-            .any(|word| matches!(word.as_str(), "--help" | "-h" | "-?"))
-    {
-        print!("{HELP}");
-        return ExitCode::from(u8::from(words.is_empty()));
-    }
-    if words.iter().any(|word| word == "--version") {
-        println!("{}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
     let code = Arguments::parse(&words).and_then(|arguments| carry_out(&arguments));
     code.map_or_else(
         |message| {
