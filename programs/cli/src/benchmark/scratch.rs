@@ -19,6 +19,8 @@ const NAME: &str = "duplicati-benchmark-";
 const ROUNDS_MAX: usize = 20;
 /// Time between two looks, milliseconds.
 const ROUND_MS: u64 = 250;
+/// Time for removing, seconds: a target that does not answer any more must not keep the program from ending.
+const REMOVAL_SECONDS_MAX: u64 = 120;
 /// Left-overs of runs that were killed go after this time, seconds: no benchmark takes as long.
 const STALE_SECONDS: i64 = 86_400;
 
@@ -69,14 +71,31 @@ impl Scratch {
     /// # Errors
     /// When something stays; the error names it.
     pub async fn remove(&self) -> Result<(), StoreError> {
-        let mut round = 1;
-        loop {
-            match self.remove_what_is_there().await {
-                Ok(()) => return Ok(()),
-                Err(error) if round == ROUNDS_MAX => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(ROUND_MS)).await,
+        let limit = Duration::from_secs(REMOVAL_SECONDS_MAX);
+        let mut last = None;
+        let outcome = tokio::time::timeout(limit, async {
+            for _ in 0..ROUNDS_MAX {
+                match self.remove_what_is_there().await {
+                    Ok(()) => return true,
+                    Err(error) => last = Some(error),
+                }
+                tokio::time::sleep(Duration::from_millis(ROUND_MS)).await;
             }
-            round += 1;
+            false
+        })
+        .await;
+        match (outcome, last) {
+            (Ok(true), _) => Ok(()),
+            (_, Some(error)) => Err(error),
+            (_, None) => Err(StoreError {
+                kind: StoreErrorKind::Unavailable,
+                operation: "delete",
+                object: self.name.clone(),
+                location: self.files.location(),
+                message: format!("the target did not remove it within {REMOVAL_SECONDS_MAX} s"),
+                retry_after: None,
+                source: None,
+            }),
         }
     }
 
