@@ -22,7 +22,7 @@ pub use segments::{IndexSource, LoadedIndex};
 use crate::{
     chunking::Chunker,
     crypto::{Envelope, key_file::KeyKind, secret::Secret},
-    format::config::RepositoryConfig,
+    format::{FormatError, config::RepositoryConfig},
     hashing::ChunkHasher,
     storage::Store,
 };
@@ -45,11 +45,40 @@ pub struct Repository {
     pub key_kind: KeyKind,
     /// The key content, for making further key files; none without encryption.
     pub key: Option<crate::crypto::key_file::KeyContent>,
-    #[allow(
-        dead_code,
-        reason = "kept for key files of unencrypted repositories that become encrypted"
-    )]
     secret: Secret,
+}
+
+impl Repository {
+    /// The same repository at another target: keys and parameters of this one, objects of that one. Nothing is read there.
+    #[must_use]
+    pub fn at(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            config: self.config.clone(),
+            data: self.data.clone(),
+            index: self.index.clone(),
+            hasher: ChunkHasher::new(&self.secret),
+            chunker: Chunker::new(&self.config.chunking, &self.secret),
+            key_kind: self.key_kind,
+            key: self.key.clone(),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// Whether bytes are this repository's config.
+    ///
+    /// # Errors
+    /// When they are damaged, changed, or those of another repository.
+    pub fn check_config(&self, content: &[u8]) -> Result<(), FormatError> {
+        let (config, check) = RepositoryConfig::decode(content)?;
+        if config.repository_id != self.config.repository_id {
+            return Err(FormatError::damaged(
+                "repository.json",
+                format!("it is that of repository {}", config.repository_id),
+            ));
+        }
+        check.verify(&self.secret)
+    }
 }
 
 impl std::fmt::Debug for Repository {

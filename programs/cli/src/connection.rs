@@ -2,13 +2,15 @@
 //! From the destination on the command line to an open repository and its local database.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use duplicati_actors::inventory::load_reading_index;
-use duplicati_backends::{decorators::ReadOnlyStore, probe::probe};
+use duplicati_backends::{StoreAddress, decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
+    crypto::key_file::{KeyHolder, Unlock},
     format::config::ChunkingParameters,
     index::{ChunkIndex, local::LocalState},
     repository::{CreateOptions, Repository, RepositoryError},
@@ -16,7 +18,7 @@ use duplicati_engine::{
     storage::{Store, memory::MemoryStore},
 };
 use duplicati_programs_common::{
-    data_folder,
+    Options, data_folder,
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
@@ -26,6 +28,7 @@ use duplicati_programs_common::{
 };
 
 use crate::{
+    commands::backup_options::chunk_size_bytes,
     failure::{Failure, Outcome, failed, wrong_arguments},
     invocation::Invocation,
     passphrase,
@@ -33,8 +36,6 @@ use crate::{
 
 /// Memory for opened parts of trees while listing, bytes.
 const TREE_CACHE_BYTES: u64 = 32 << 20;
-/// Average chunk of a new repository unless chosen, bytes.
-const CHUNK_SIZE_BYTES_AVERAGE: u64 = 128 << 10;
 
 /// A destination and its store; nothing was read from it yet.
 pub struct Target {
@@ -45,6 +46,8 @@ pub struct Target {
 /// An open repository with what belongs to it on this machine.
 pub struct Connection {
     pub repository: Arc<Repository>,
+    /// What opened it; none without encryption, and where it was made for somebody else.
+    pub unlock: Option<Arc<Unlock>>,
     /// None for commands that only read and have no database here.
     pub database: Option<PathBuf>,
     /// Kept for commands that change something.
@@ -62,6 +65,22 @@ impl Target {
         let text = invocation
             .argument(position)
             .ok_or_else(|| wrong_arguments("the destination is missing"))?;
+        Self::named(invocation, text, &invocation.options)
+    }
+
+    /// A destination by its address, with options that need not be those of the command line.
+    pub fn named(invocation: &Invocation, text: &OsStr, options: &Options) -> Outcome<Self> {
+        let (destination, address) = Self::address(invocation, text, options)?;
+        let store = duplicati_backends::open_with_care(&address)?;
+        Ok(Self { destination, store })
+    }
+
+    /// What a destination is made of, for those who reach it in a way of their own.
+    pub fn address(
+        invocation: &Invocation,
+        text: &OsStr,
+        options: &Options,
+    ) -> Outcome<(Destination, StoreAddress)> {
         let mut destination = Destination::parse(text, &invocation.environment.current_folder)?;
         if let Some(secrets) = invocation.options.secrets() {
             secrets.replace_in_destination(&mut destination)?;
@@ -80,15 +99,15 @@ impl Target {
                 ),
             ));
         }
-        let effective = target::effective_options(&destination, &invocation.options, &invocation.begin)?;
-        let store = duplicati_backends::open_with_care(&target::address(&destination, &effective)?)?;
-        Ok(Self { destination, store })
+        let effective = target::effective_options(&destination, options, &invocation.begin)?;
+        let address = target::address(&destination, &effective)?;
+        Ok((destination, address))
     }
 
     /// Opens the repository for a command that changes nothing.
     pub async fn open_to_read(mut self, invocation: &Invocation) -> Outcome<Connection> {
         self.store = Arc::new(ReadOnlyStore::new(self.store));
-        let repository = self.open_repository(invocation).await?;
+        let (repository, unlock) = self.open_repository(invocation).await?;
         let database = match invocation.options.path("dbpath") {
             _ if invocation.options.bool("no-local-db") => None,
             Some(path) => Some(invocation.environment.current_folder.join(path)),
@@ -99,6 +118,7 @@ impl Target {
         };
         Ok(Connection {
             repository,
+            unlock,
             // A database that is only named would be made; reading makes none.
             database: database.filter(|path| path.exists()),
             _lock: None,
@@ -107,8 +127,8 @@ impl Target {
 
     /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
     pub async fn open_to_write(self, invocation: &Invocation) -> Outcome<Connection> {
-        let repository = self.open_repository(invocation).await?;
-        self.connect(invocation, repository)
+        let (repository, unlock) = self.open_repository(invocation).await?;
+        self.connect(invocation, repository, unlock)
     }
 
     /// Opens the repository of a backup, or makes it.
@@ -117,8 +137,14 @@ impl Target {
             return self.open_to_write(invocation).await;
         }
         let options = &invocation.options;
+        let holder = passphrase::holder(options)?;
+        // Whoever the repository is made for by recipient has no identity at hand here.
+        let unlock = match &holder {
+            Some(KeyHolder::Passphrase(passphrase)) => Some(Arc::new(Unlock::Passphrase(passphrase.clone()))),
+            _ => None,
+        };
         let create = CreateOptions {
-            holder: passphrase::holder(options)?,
+            holder,
             chunking: chunking(invocation),
             label: options.string("label").unwrap_or("first").to_owned(),
             created: invocation.now().timestamp().to_string(),
@@ -131,6 +157,7 @@ impl Target {
             let repository = Arc::new(Repository::create(Arc::new(MemoryStore::new()), create).await?);
             return Ok(Connection {
                 repository,
+                unlock,
                 database: None,
                 _lock: None,
             });
@@ -149,7 +176,23 @@ impl Target {
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
         );
-        self.connect(invocation, repository)
+        self.connect(invocation, repository, unlock)
+    }
+
+    /// Makes the destination of a copy ready: its folder is made, and a target behind a network is tried out.
+    pub async fn make_ready_for_copy(&self, invocation: &Invocation, makes_folder: bool) -> Outcome<()> {
+        self.store.prepare(makes_folder).await?;
+        if Repository::exists(self.store.as_ref()).await? {
+            return Ok(());
+        }
+        self.probe(invocation).await
+    }
+
+    /// Whether both are one place, as far as their addresses tell.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let folder = folder_identity(&self.destination);
+        self.store.location() == other.store.location()
+            || (folder.is_some() && folder == folder_identity(&other.destination))
     }
 
     /// Tries out a target behind a network before anything is entrusted to it.
@@ -188,7 +231,10 @@ impl Target {
         Ok(())
     }
 
-    async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
+    async fn open_repository(
+        &self,
+        invocation: &Invocation,
+    ) -> Outcome<(Arc<Repository>, Option<Arc<Unlock>>)> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
             return Err(RepositoryError::Absent {
@@ -198,10 +244,16 @@ impl Target {
         }
         let unlock = passphrase::unlock(&invocation.options)?;
         let repository = Repository::open(Arc::clone(&self.store), unlock.as_ref()).await?;
-        Ok(Arc::new(repository))
+        Ok((Arc::new(repository), unlock.map(Arc::new)))
     }
 
-    fn connect(self, invocation: &Invocation, repository: Arc<Repository>) -> Outcome<Connection> {
+    /// Joins a repository that is open to its local database and keeps other writing commands away from that.
+    pub fn connect(
+        self,
+        invocation: &Invocation,
+        repository: Arc<Repository>,
+        unlock: Option<Arc<Unlock>>,
+    ) -> Outcome<Connection> {
         let folder = invocation.data_folder();
         if invocation.options.path("dbpath").is_none() {
             data_folder::create(&folder)?;
@@ -217,6 +269,7 @@ impl Target {
         let lock = lock(&database)?;
         Ok(Connection {
             repository,
+            unlock,
             database: Some(database),
             _lock: Some(lock),
         })
@@ -298,12 +351,7 @@ impl Connection {
 }
 
 fn chunking(invocation: &Invocation) -> ChunkingParameters {
-    ChunkingParameters::around(
-        invocation
-            .options
-            .size("blocksize")
-            .unwrap_or(CHUNK_SIZE_BYTES_AVERAGE),
-    )
+    ChunkingParameters::around(chunk_size_bytes(&invocation.options))
 }
 
 /// Keeps other writing commands away from a database while it lives.

@@ -11,6 +11,7 @@ use std::{
 use duplicati_backends::{FileEntry, Files};
 use duplicati_engine::{
     clock::{Clock, SystemClock},
+    mirror::{Plan, plan},
     storage::StoreErrorKind,
 };
 use duplicati_programs_common::{Environment, Options, ParseContext, Question, question, target};
@@ -19,7 +20,6 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use crate::{
     arguments::Arguments,
     copying::{self, Pair, again},
-    plan::{Plan, plan},
 };
 
 const HELP: &str = "\
@@ -126,7 +126,11 @@ async fn list(
 ) -> Result<Vec<FileEntry>, String> {
     match again(arguments, || files.list_files(true)).await {
         Err(error) if may_be_missing && error.kind == StoreErrorKind::NotFound => Ok(Vec::new()),
-        other => other.map_err(|error| error.to_string()),
+        other => {
+            let mut entries = other.map_err(|error| error.to_string())?;
+            entries.retain(|entry| !entry.is_folder);
+            Ok(entries)
+        }
     }
 }
 
@@ -159,7 +163,7 @@ async fn synchronize(pair: &Pair, arguments: &Arguments, stamp: &str) -> Result<
     Ok(u8::try_from(failed).unwrap_or(ABORTED - 1).min(ABORTED - 1))
 }
 
-fn print_plan(plan: &Plan, arguments: &Arguments) {
+fn print_plan(plan: &Plan<FileEntry>, arguments: &Arguments) {
     let rows = [
         ("copy", &plan.copy),
         ("replace", &plan.replace),
