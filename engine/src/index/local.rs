@@ -478,7 +478,9 @@ mod tests {
         drop(other);
         let before = std::fs::read(&path).unwrap();
         assert!(LocalState::open(&path, ID).unwrap().started_empty());
-        assert_eq!(std::fs::read(&aside).unwrap(), before);
+        assert_eq!(std::fs::read(&aside).unwrap(), text, "the first stays");
+        let second = folder.path().join("notes.txt.unreadable.2");
+        assert_eq!(std::fs::read(second).unwrap(), before);
     }
 
     #[test]
