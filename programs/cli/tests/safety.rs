@@ -6,7 +6,7 @@
 mod support;
 
 use std::{
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
 };
 

@@ -371,3 +371,37 @@ fn what_lies_in_the_place_of_a_pack_costs_its_files_and_no_others() {
     let found = world.on_destination("test", &["all"]).expect(3);
     assert!(found.stdout.contains("packs/"), "{}", found.stdout);
 }
+
+#[test]
+fn a_filter_whose_bracket_is_not_closed_is_refused() {
+    let world = World::new();
+    let outcome = world.backup(&["--exclude=[.*\\.key"]);
+    assert_ne!(outcome.code, 0);
+    assert!(outcome.stderr.contains("close it"), "{}", outcome.stderr);
+    assert!(!world.destination().exists(), "nothing was stored");
+    world.backup(&["--exclude=@[.key"]).expect(0);
+}
+
+#[test]
+fn giving_up_nothing_is_refused() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    world.on_destination("delete", &["--give-up="]).expect(200);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_is_told_in_json_as_well() {
+    let world = World::new();
+    let calls: [&[&str]; 3] = [
+        &["backupp", "x", "--json"],
+        &["list", "--json"],
+        &["list", "x", "--parameters-file=/nonexistent", "--json=true"],
+    ];
+    for arguments in calls {
+        let outcome = world.run(arguments);
+        assert_ne!(outcome.code, 0, "{arguments:?}");
+        let line = outcome.json().pop().unwrap();
+        assert_eq!(line["type"], "error", "{line}");
+        assert_eq!(line["exit_code"], outcome.code, "{line}");
+    }
+}

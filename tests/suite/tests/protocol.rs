@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use duplicati_engine::{
     repository::Repository,
-    storage::{ObjectKind, Store, StoreErrorKind, memory::MemoryStore},
+    storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
 };
 use duplicati_testkit::{Fault, FaultyStore, Operation, OperationKind, When};
 use maintenance::*;
