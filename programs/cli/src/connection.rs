@@ -113,11 +113,15 @@ impl Target {
     }
 
     /// A destination that was backed up to before and holds nothing now is a disk that is not mounted, or a loss; a new repository there would hide it.
-    fn refuse_vanished(&self, invocation: &Invocation) -> Outcome<()> {
+    async fn refuse_vanished(&self, invocation: &Invocation) -> Outcome<()> {
         let Some(database) = self.known_database(invocation)? else {
             return Ok(());
         };
         if LocalState::repository_of(&database)?.is_none() {
+            return Ok(());
+        }
+        // What is left of a repository says more than that it is gone; making one refuses that by itself.
+        if matches!(Repository::remains(self.store.as_ref()).await, Ok(Some(_))) {
             return Ok(());
         }
         Err(failed(
@@ -142,7 +146,7 @@ impl Target {
         if Repository::exists(self.store.as_ref()).await? {
             return self.open_to_write(invocation).await;
         }
-        self.refuse_vanished(invocation)?;
+        self.refuse_vanished(invocation).await?;
         let options = &invocation.options;
         let create = CreateOptions {
             holder: passphrase::holder(options)?,
