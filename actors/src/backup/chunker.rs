@@ -38,6 +38,7 @@ use duplicati_engine::{
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
     frame_filler::{FrameFiller, FrameKind},
+    parent::ParentTree,
     tree_builder::store_list,
 };
 use crate::{
@@ -62,6 +63,8 @@ pub struct Chunker {
     pub tree_builder: Inlet<BuiltBatch>,
     /// Frames of new chunks and of long chunk lists.
     pub frames: FrameFiller,
+    /// The version before, for files that cannot be read.
+    pub parent: Option<ParentTree>,
     /// Refuse locked files.
     pub locking: AdvisoryLocking,
     /// Store no metadata.
@@ -474,7 +477,11 @@ impl Chunker {
             error.kind,
             SourceErrorKind::Vanished | SourceErrorKind::ChangedType
         );
-        match task.kept.take().filter(|_| !may_be_gone) {
+        let is_whole = |known: &TreeEntry| match (&known.body, &self.parent) {
+            (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
+            _ => false,
+        };
+        match task.kept.take().filter(|known| !may_be_gone && is_whole(known)) {
             Some(known) => {
                 self.monitor.tell(
                     Severity::Information,

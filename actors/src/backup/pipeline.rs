@@ -359,6 +359,7 @@ impl Attempts<'_> {
                         batches: chunker_outlet.clone(),
                         tree_builder: builder_inlet.clone(),
                         frames: filler(),
+                        parent: parent_tree.as_ref().map(|(parent, _)| parent.clone()),
                         locking: if options.honour_locks {
                             AdvisoryLocking::Respect
                         } else {

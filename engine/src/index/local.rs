@@ -19,6 +19,9 @@ const SCHEMA_VERSION: i64 = 1;
 const DAMAGED_PACK_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS damaged_pack (id BLOB PRIMARY KEY) WITHOUT ROWID;";
 
+/// How long another program may hold the database.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Tables of this and earlier versions.
 const OUR_TABLES: [&str; 5] = ["meta", "segment", "stored_pack", "run", "damaged_pack"];
 
@@ -128,6 +131,27 @@ impl LocalState {
         }
     }
 
+    /// The repository that the database at `path` belongs to, if it is one of ours. Nothing is changed in it.
+    ///
+    /// # Errors
+    /// When it cannot be read now: what is not known must not count as new.
+    pub fn repository_of(path: &Path) -> Result<Option<String>, LocalError> {
+        let read = || {
+            let database = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            database.busy_timeout(BUSY_TIMEOUT)?;
+            let query = "SELECT value FROM meta WHERE key = 'repository_id'";
+            database.query_row(query, [], |row| row.get(0)).optional()
+        };
+        match read() {
+            // Whoever opens it sets it aside, or begins it anew.
+            Err(error) if is_unusable(&error) => Ok(None),
+            outcome => outcome.map_err(|source| LocalError {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
     fn try_open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
         let wrap = |source| LocalError {
             path: path.to_owned(),
@@ -146,7 +170,7 @@ impl LocalState {
 
     fn prepare(&mut self, repository_id: RepositoryId) -> rusqlite::Result<()> {
         let database = &self.connection;
-        database.busy_timeout(std::time::Duration::from_secs(20))?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
         let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let known = version == SCHEMA_VERSION
             && database
@@ -478,7 +502,9 @@ mod tests {
         drop(other);
         let before = std::fs::read(&path).unwrap();
         assert!(LocalState::open(&path, ID).unwrap().started_empty());
-        assert_eq!(std::fs::read(&aside).unwrap(), before);
+        assert_eq!(std::fs::read(&aside).unwrap(), text, "the first stays");
+        let second = folder.path().join("notes.txt.unreadable.2");
+        assert_eq!(std::fs::read(second).unwrap(), before);
     }
 
     #[test]

@@ -119,7 +119,14 @@ async fn find_key(
         if info.size_bytes > key_file::KEY_FILE_SIZE_BYTES_MAX {
             continue;
         }
-        let object = store.get(&info.name, None).await?;
+        let object = match store.get(&info.name, None).await {
+            // Another key file may open.
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::NotFound) => {
+                damaged = Some(error.into());
+                continue;
+            }
+            object => object?,
+        };
         tried += 1;
         match key_file::open(&object, unlock) {
             Ok(key) if key.repository_id != config.repository_id => {

@@ -48,7 +48,10 @@ fn carry_out(arguments: Vec<OsString>) -> ExitCode {
     }
     let wants_json = arguments.iter().any(|argument| {
         let argument = argument.to_string_lossy().to_ascii_lowercase();
-        matches!(argument.as_str(), "--json" | "--json=true" | "--json=yes" | "--json=on" | "--json=1")
+        matches!(
+            argument.as_str(),
+            "--json" | "--json=true" | "--json=yes" | "--json=on" | "--json=1"
+        )
     });
     let refuse = |error: &UserError| {
         if wants_json {

@@ -108,21 +108,51 @@ impl Target {
     pub async fn open_to_read(mut self, invocation: &Invocation) -> Outcome<Connection> {
         self.store = Arc::new(ReadOnlyStore::new(self.store));
         let (repository, unlock) = self.open_repository(invocation).await?;
+        let database = match invocation.options.bool("no-local-db") {
+            true => None,
+            false => self.known_database(invocation)?,
+        };
+        Ok(Connection {
+            repository,
+            unlock,
+            database,
+            _lock: None,
+        })
+    }
+
+    /// The local database of the destination, if there is one. A database that is only named would be made; reading makes none.
+    fn known_database(&self, invocation: &Invocation) -> Outcome<Option<PathBuf>> {
         let database = match invocation.options.path("dbpath") {
-            _ if invocation.options.bool("no-local-db") => None,
             Some(path) => Some(invocation.environment.current_folder.join(path)),
             None => {
                 let key = DatabaseKey::new(&self.destination, &invocation.options, false);
                 dbconfig::find(&invocation.data_folder(), &key, Access::ReadOnly)?
             }
         };
-        Ok(Connection {
-            repository,
-            unlock,
-            // A database that is only named would be made; reading makes none.
-            database: database.filter(|path| path.exists()),
-            _lock: None,
-        })
+        Ok(database.filter(|path| path.exists()))
+    }
+
+    /// A destination that was backed up to before and holds nothing now is a disk that is not mounted, or a loss; a new repository there would hide it.
+    async fn refuse_vanished(&self, invocation: &Invocation) -> Outcome<()> {
+        let Some(database) = self.known_database(invocation)? else {
+            return Ok(());
+        };
+        if LocalState::repository_of(&database)?.is_none() {
+            return Ok(());
+        }
+        // What is left of a repository says more than that it is gone; making one refuses that by itself.
+        if matches!(Repository::remains(self.store.as_ref()).await, Ok(Some(_))) {
+            return Ok(());
+        }
+        Err(failed(
+            ids::EMPTY_REMOTE_LOCATION,
+            format!(
+                "{} holds no backup, although this machine has backed up there before. See whether its disk is mounted and the path is right; to begin anew there, \
+                 move the local database {} away first",
+                self.store.location(),
+                database.display()
+            ),
+        ))
     }
 
     /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
@@ -136,6 +166,7 @@ impl Target {
         if Repository::exists(self.store.as_ref()).await? {
             return self.open_to_write(invocation).await;
         }
+        self.refuse_vanished(invocation).await?;
         let options = &invocation.options;
         let holder = passphrase::holder(options)?;
         // Whoever the repository is made for by recipient has no identity at hand here.
@@ -302,17 +333,21 @@ impl Connection {
         Ok(LocalState::open(path, self.repository.config.repository_id)?)
     }
 
-    /// The index of all stored data.
-    pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
-        let local = self.database.as_ref().map(|_| self.local());
-        let mut local = match local.transpose() {
-            // It is only a copy; what it would save is read from the target.
+    /// The local database for a command that only reads, if there is one of use: what it would save is read from the target otherwise (S-5).
+    pub fn local_to_read(&self, invocation: &Invocation) -> Outcome<Option<LocalState>> {
+        let local = self.database.as_ref().map(|_| self.local()).transpose();
+        match local {
             Err(Failure::User(error)) => {
                 invocation.log.warning("LocalDatabaseUnusable", &error.message);
-                None
+                Ok(None)
             }
-            local => local?,
-        };
+            local => local,
+        }
+    }
+
+    /// The index of all stored data.
+    pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
+        let mut local = self.local_to_read(invocation)?;
         let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
         for (_, error) in &loaded.unreadable {
             invocation

@@ -42,7 +42,9 @@ pub enum FilterError {
         name: String,
     },
     /// A regular expression or group begins and does not end.
-    #[error("filter {text} begins with a bracket and does not end with one; close it, or put @ before it if it is the name of a file")]
+    #[error(
+        "filter {text} begins with a bracket and does not end with one; close it, or put @ before it if it is the name of a file"
+    )]
     Unclosed {
         /// The rule.
         text: String,
