@@ -22,7 +22,6 @@ use duplicati_programs_common::{
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
-    options::Options,
     process_lock::{ProcessLock, ProcessLockError},
     target,
 };
@@ -307,9 +306,21 @@ impl Target {
     }
 }
 
+/// Device and inode of the folder of this machine that the destination is, if it is one and there.
+pub fn folder_identity(destination: &Destination) -> Option<(u64, u64)> {
+    (destination.scheme == "file")
+        .then(|| identity_of(Path::new(&destination.path)))
+        .flatten()
+}
+
+fn identity_of(folder: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(folder).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 /// Devices and inodes of the folders of this machine that the destination may be: its own and those that may stand in for it.
 pub fn folder_identities(destination: &Destination, options: &Options) -> Vec<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
     if destination.scheme != "file" {
         return Vec::new();
     }
@@ -320,8 +331,7 @@ pub fn folder_identities(destination: &Destination, options: &Options) -> Vec<(u
         .map(std::path::PathBuf::as_path);
     std::iter::once(own)
         .chain(alternates)
-        .filter_map(|folder| std::fs::metadata(folder).ok())
-        .map(|metadata| (metadata.dev(), metadata.ino()))
+        .filter_map(identity_of)
         .collect()
 }
 

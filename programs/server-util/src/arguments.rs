@@ -237,7 +237,7 @@ mod tests {
             "--hosturl=http://x/",
             "--wait",
         ]);
-        let arguments = arguments.ok().expect("a command");
+        let arguments = arguments.expect("a command");
         assert_eq!(arguments.command, "run");
         assert_eq!(arguments.positional, ["My backup"]);
         assert_eq!(arguments.text("poll-interval"), Some("7"));
