@@ -17,7 +17,7 @@ use duplicati_engine::{
     clock::{Clock, Timestamp},
     compression::CompressibilityTest,
     format::{
-        chunk_list::ChunkList,
+        chunk_list::{ChunkList, INLINE_IDS_MAX},
         manifest::ControlFile,
         pack::PackClass,
         path_text::PathText,
@@ -38,7 +38,8 @@ use duplicati_engine::{
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
     frame_filler::{FrameFiller, FrameKind},
-    tree_builder::store_list,
+    skip::Skip,
+    tree_builder::{list_with, store_list, store_tree_chunk},
 };
 use crate::{
     control::RunControl,
@@ -62,6 +63,8 @@ pub struct Chunker {
     pub tree_builder: Inlet<BuiltBatch>,
     /// Frames of new chunks and of long chunk lists.
     pub frames: FrameFiller,
+    /// Hears of files that need no reading next time, when no tree can tell.
+    pub skip: Option<Skip>,
     /// Refuse locked files.
     pub locking: AdvisoryLocking,
     /// Store no metadata.
@@ -227,7 +230,9 @@ impl Chunker {
         };
         Progress::add(&progress.opened_files, 1);
         Progress::add(&progress.opened_bytes, content.size);
-        if let Some(message) = change_while_read(&file.file, &file.stat, content.size) {
+        let change = change_while_read(&file.file, &file.stat, content.size);
+        let is_as_seen = change.is_none();
+        if let Some(message) = change {
             self.monitor.tell(
                 Severity::Information,
                 "FileChangedWhileRead",
@@ -242,11 +247,16 @@ impl Chunker {
             Progress::add(&progress.added_files, 1);
             Progress::add(&progress.added_bytes, content.size);
         }
+        let path = self.skip.is_some().then(|| join(&task.folder_path, &task.name));
         let mut entry = scratch.owners.entry(task.name, &file.stat, self.skip_metadata);
         // The walker's: that of a snapshot stands for another one.
         entry.device = task.stat.device;
         entry.xattrs = xattrs;
-        entry.body = self.file_body(content)?;
+        let mut below = Vec::new();
+        entry.body = self.file_body(content, &mut below)?;
+        if let (Some(skip), Some(path), true) = (&self.skip, path, is_as_seen) {
+            skip.note(&path, &entry, file.stat.size, &below);
+        }
         Ok(TaskEnd::Read(Box::new(entry)))
     }
 
@@ -287,7 +297,7 @@ impl Chunker {
             hard_linked: false,
             no_metadata: false,
             xattrs: Vec::new(),
-            body: self.file_body(content)?,
+            body: self.file_body(content, &mut Vec::new())?,
         })
     }
 
@@ -322,8 +332,19 @@ impl Chunker {
         }))
     }
 
-    fn file_body(&mut self, content: Content) -> Result<EntryBody, RunError> {
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
+    /// Stores the list of a file's chunks; `below` are those that it names through list chunks, in short.
+    fn file_body(&mut self, content: Content, below: &mut Vec<[u8; 16]>) -> Result<EntryBody, RunError> {
+        let notes = self.skip.as_ref().is_some_and(|skip| skip.notes);
+        if notes && content.ids.len() > INLINE_IDS_MAX {
+            below.extend(content.ids.iter().map(ChunkId::prefix));
+        }
+        let list = list_with(content.ids, |content| {
+            let id = store_tree_chunk(content, &self.repository, &self.known, &mut self.frames)?;
+            if notes {
+                below.push(id.prefix());
+            }
+            Ok(id)
+        })?;
         Ok(EntryBody::File {
             size: content.size,
             content: list,

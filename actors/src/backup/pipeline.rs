@@ -12,7 +12,7 @@ use duplicati_engine::{
     crypto::secret::random_id,
     format::{chunk_list::ChunkList, manifest::Manifest, path_text::PathText},
     id::SnapshotId,
-    index::local::LocalState,
+    index::{SkipTable, local::LocalState},
     repository::{FrameReader, Repository},
     snapshot::TreeReader,
     source::AdvisoryLocking,
@@ -29,7 +29,9 @@ use super::{
     options::{BackupOptions, BackupReport},
     packer,
     parent::{BrokenPacks, ParentTree},
-    sealer, tree_builder, uploader, walker, wiring,
+    sealer,
+    skip::{self, Skip},
+    tree_builder, uploader, walker, wiring,
 };
 use crate::{
     buffers::BufferPool,
@@ -62,7 +64,9 @@ pub async fn run_backup(
     let begin = clock.now();
     monitor.progress.set_phase(Phase::Opening);
     let mut id = SnapshotId(random_id()?);
+    let skip_table = skip::open_table(&repository, &local, &options)?;
     let mut run = Attempts {
+        skip_table: skip_table.clone(),
         repository: &repository,
         machine: local.machine()?,
         options: &options,
@@ -81,8 +85,11 @@ pub async fn run_backup(
         close_unused_session(&repository, id).await;
     }
     let parent = run.parent;
-    let committed = outcome?;
     let progress = monitor.progress.snapshot();
+    if let Some(table) = skip_table {
+        table.finish(outcome.is_ok() && skip::is_complete(&options, &progress));
+    }
+    let committed = outcome?;
     if committed && let Err(error) = repository.store.delete(&session_name(id)).await {
         tracing::debug!(%error, "a finished session stays for the next collection");
     }
@@ -99,6 +106,8 @@ pub async fn run_backup(
 
 /// The tries of one run to commit, each under a session of its own.
 struct Attempts<'a> {
+    /// With a key that opens no tree.
+    skip_table: Option<Arc<SkipTable>>,
     repository: &'a Arc<Repository>,
     machine: String,
     options: &'a Arc<BackupOptions>,
@@ -250,6 +259,11 @@ impl Attempts<'_> {
             (parent, ChunkList::from(manifest.root.clone()))
         });
 
+        let skip = self
+            .skip_table
+            .as_ref()
+            .map(|table| Skip::new(table, &known, options));
+
         let mut stages = Vec::new();
         let mut stage = |name, workers: Vec<Worker>| stages.push(StagePlan { name, workers });
         let committing = committer::Committer {
@@ -359,6 +373,7 @@ impl Attempts<'_> {
                         batches: chunker_outlet.clone(),
                         tree_builder: builder_inlet.clone(),
                         frames: filler(),
+                        skip: skip.clone(),
                         locking: if options.honour_locks {
                             AdvisoryLocking::Respect
                         } else {
@@ -378,6 +393,7 @@ impl Attempts<'_> {
         let walking = walker::WalkerArguments {
             options: Arc::clone(options),
             parent: parent_tree,
+            skip,
             chunker: chunker_inlet,
             window,
             control: control.clone(),

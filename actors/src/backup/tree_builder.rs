@@ -238,7 +238,8 @@ impl TreeBuilder {
     }
 }
 
-fn store_tree_chunk(
+/// Stores a chunk of a tree or list, if it is new.
+pub(crate) fn store_tree_chunk(
     content: &[u8],
     repository: &Repository,
     known: &ChunkSet,

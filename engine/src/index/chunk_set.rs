@@ -35,12 +35,16 @@ impl ChunkSet {
 
     /// Whether the chunk is there.
     pub fn contains(&self, id: &ChunkId) -> bool {
-        let prefix = id.prefix();
+        self.contains_prefix(&id.prefix())
+    }
+
+    /// The same for who has only the part that is compared.
+    pub fn contains_prefix(&self, prefix: &[u8; 16]) -> bool {
         let shard = usize::from(prefix[15]) % LOCKS;
         self.shards[shard]
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(&prefix)
+            .get(prefix)
             .is_some()
     }
 

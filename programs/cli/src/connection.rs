@@ -9,9 +9,14 @@ use std::{
 use duplicati_actors::inventory::load_reading_index;
 use duplicati_backends::{decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
+    crypto::key_file::{KeyKind, Unlock},
     format::config::ChunkingParameters,
-    index::{ChunkIndex, local::LocalState},
-    repository::{CreateOptions, Repository, RepositoryError},
+    id::KeyId,
+    index::{
+        ChunkIndex,
+        local::{LocalState, Pin},
+    },
+    repository::{CreateOptions, Repository, RepositoryError, Trust},
     snapshot::TreeReader,
     storage::{Store, memory::MemoryStore},
 };
@@ -29,6 +34,7 @@ use crate::{
     failure::{Failure, Outcome, failed, wrong_arguments},
     invocation::Invocation,
     passphrase,
+    trust::Standing,
 };
 
 /// Memory for opened parts of trees while listing, bytes.
@@ -88,27 +94,68 @@ impl Target {
     /// Opens the repository for a command that changes nothing.
     pub async fn open_to_read(mut self, invocation: &Invocation) -> Outcome<Connection> {
         self.store = Arc::new(ReadOnlyStore::new(self.store));
-        let repository = self.open_repository(invocation).await?;
+        let database = match invocation.options.bool("no-local-db") {
+            true => None,
+            false => self.known_database(invocation)?,
+        };
+        let pin = match database.as_deref().map(LocalState::pinned) {
+            Some(Ok(pin)) => pin,
+            // It must not keep anybody from a restore.
+            Some(Err(error)) => {
+                invocation
+                    .log
+                    .warning("LocalDatabaseUnusable", &error.to_string());
+                None
+            }
+            None => None,
+        };
+        let repository = self.open_repository(invocation, pin.as_ref()).await?;
+        // What is restored can be looked at; only what is stored is lost to whoever exchanged it.
+        if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string()) {
+            invocation.log.warning("RepositoryChanged", &doubt);
+        }
+        Ok(Connection {
+            repository,
+            database,
+            _lock: None,
+        })
+    }
+
+    /// The local database of the destination, if there is one. A database that is only named would be made; reading makes none.
+    fn known_database(&self, invocation: &Invocation) -> Outcome<Option<PathBuf>> {
         let database = match invocation.options.path("dbpath") {
-            _ if invocation.options.bool("no-local-db") => None,
             Some(path) => Some(invocation.environment.current_folder.join(path)),
             None => {
                 let key = DatabaseKey::new(&self.destination, &invocation.options, false);
                 dbconfig::find(&invocation.data_folder(), &key, Access::ReadOnly)?
             }
         };
-        Ok(Connection {
-            repository,
-            // A database that is only named would be made; reading makes none.
-            database: database.filter(|path| path.exists()),
-            _lock: None,
-        })
+        Ok(database.filter(|path| path.exists()))
     }
 
     /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
     pub async fn open_to_write(self, invocation: &Invocation) -> Outcome<Connection> {
-        let repository = self.open_repository(invocation).await?;
-        self.connect(invocation, repository)
+        let pin = self.pin(invocation)?;
+        let repository = self.open_repository(invocation, pin.as_ref()).await?;
+        self.connect(invocation, repository, false)
+    }
+
+    /// What the local database remembers of the repository, as far as there is one.
+    pub fn pin(&self, invocation: &Invocation) -> Outcome<Option<Pin>> {
+        let database = self.known_database(invocation)?;
+        Ok(database.as_deref().map(LocalState::pinned).transpose()?.flatten())
+    }
+
+    /// Opens the repository with `key` if one is named, and remembers from now on that this is the one.
+    pub async fn trust(
+        self,
+        invocation: &Invocation,
+        unlock: &Unlock,
+        key: Option<KeyId>,
+    ) -> Outcome<Connection> {
+        let trust = key.map_or(Trust::Any, Trust::Key);
+        let repository = Repository::open_trusted(Arc::clone(&self.store), Some(unlock), trust).await?;
+        self.connect(invocation, Arc::new(repository), true)
     }
 
     /// Opens the repository of a backup, or makes it.
@@ -149,7 +196,7 @@ impl Target {
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
         );
-        self.connect(invocation, repository)
+        self.connect(invocation, repository, true)
     }
 
     /// Tries out a target behind a network before anything is entrusted to it.
@@ -188,7 +235,7 @@ impl Target {
         Ok(())
     }
 
-    async fn open_repository(&self, invocation: &Invocation) -> Outcome<Arc<Repository>> {
+    async fn open_repository(&self, invocation: &Invocation, pin: Option<&Pin>) -> Outcome<Arc<Repository>> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
             return Err(RepositoryError::Absent {
@@ -197,11 +244,18 @@ impl Target {
             .into());
         }
         let unlock = passphrase::unlock(&invocation.options)?;
-        let repository = Repository::open(Arc::clone(&self.store), unlock.as_ref()).await?;
+        let repository =
+            Repository::open_trusted(Arc::clone(&self.store), unlock.as_ref(), trusted(pin)).await?;
         Ok(Arc::new(repository))
     }
 
-    fn connect(self, invocation: &Invocation, repository: Arc<Repository>) -> Outcome<Connection> {
+    /// Takes the local database. One that knows another repository is refused, unless this one `is_trusted` as it is.
+    fn connect(
+        self,
+        invocation: &Invocation,
+        repository: Arc<Repository>,
+        is_trusted: bool,
+    ) -> Outcome<Connection> {
         let folder = invocation.data_folder();
         if invocation.options.path("dbpath").is_none() {
             data_folder::create(&folder)?;
@@ -215,12 +269,40 @@ impl Target {
         )?;
         let database = invocation.environment.current_folder.join(database);
         let lock = lock(&database)?;
-        Ok(Connection {
+        if !is_trusted {
+            let pin = LocalState::pinned(&database)?;
+            if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string())
+            {
+                return Err(failed(ids::REPOSITORY_CHANGED, doubt));
+            }
+        }
+        let connection = Connection {
             repository,
             database: Some(database),
             _lock: Some(lock),
-        })
+        };
+        let local = connection.local()?;
+        let noted =
+            local
+                .pin(&connection.repository.pin())
+                .and_then(|()| match connection.repository.key_kind {
+                    KeyKind::WriteOnly => local.forget_told_paths(),
+                    KeyKind::Full => local.allow_told_paths(),
+                });
+        if let Err(error) = noted {
+            // A full disk here must not cost a backup.
+            invocation
+                .log
+                .warning("LocalDatabaseNotWritten", &error.to_string());
+        }
+        Ok(connection)
     }
+}
+
+/// Which key is meant, by what the local database remembers.
+pub fn trusted(pin: Option<&Pin>) -> Trust<'_> {
+    pin.and_then(|pin| pin.recipients.as_deref())
+        .map_or(Trust::Any, Trust::Pinned)
 }
 
 /// Devices and inodes of the folders of this machine that the destination may be: its own and those that may stand in for it.

@@ -25,5 +25,6 @@ mod results;
 mod retention;
 mod scripts;
 mod signals;
+mod trust;
 mod unsupported;
 mod versions;
