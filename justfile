@@ -23,9 +23,10 @@ release:
 compare:
     python3 benches/compare/compare.py --scale 0.1 --runs 3
 
-# Packages of the release programs, and their tests (root, Debian)
+# Packages, and their tests (root, Debian)
 packages:
-    packaging/build --binaries target/release --out target/packages
+    cargo build --profile shipped --locked -p duplicati-programs
+    packaging/build --binaries target/shipped --out target/packages
 
 test-packages:
     packaging/tests/run

@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use duplicati_engine::clock::{Clock, SystemClock};
+
 use crate::{control::RunControl, error::RunError, metrics};
 
 struct Inner {
@@ -65,6 +67,7 @@ impl ByteBudget {
     pub fn acquire(&self, bytes: u64) -> Result<BytePermit, RunError> {
         let bytes = bytes.min(self.inner.total);
         let mut free = self.inner.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = (*free < bytes).then(|| SystemClock.monotonic());
         while *free < bytes {
             self.inner.control.check()?;
             free = self
@@ -72,6 +75,9 @@ impl ByteBudget {
                 .returned
                 .wait(free)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(begin) = begin.filter(|_| self.inner.is_measured) {
+            metrics::waited_for_budget(SystemClock.monotonic().saturating_sub(begin));
         }
         self.inner.control.check()?;
         *free -= bytes;

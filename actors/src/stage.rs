@@ -4,12 +4,12 @@
 //! CPU work and file calls run on named threads of the stage, network work in tasks; the actor only hears about them, so its mailbox stays
 //! short and no handler blocks. A panic in a worker becomes a message like any other failure.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::{control::RunControl, error::RunError};
+use crate::{control::RunControl, error::RunError, metrics};
 
 type Outcome = Result<(), RunError>;
 
@@ -125,15 +125,26 @@ fn start(
     };
     match worker {
         Worker::Thread(work) => {
-            std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || report(std::panic::catch_unwind(AssertUnwindSafe(work))))?;
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+                metrics::worked(name, thread_cpu_time());
+                report(outcome);
+            })?;
         }
         Worker::Task(work) => {
             tokio::spawn(async move { report(AssertUnwindSafe(work).catch_unwind().await) });
         }
     }
     Ok(())
+}
+
+/// Processor time of this thread since it began.
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> RunError {

@@ -4,7 +4,10 @@
 //! Repositories never go this way: here a `put` replaces. Paths are relative to the target's folder, with `/` between names.
 
 use bytes::Bytes;
-use duplicati_engine::storage::StoreFuture;
+use duplicati_engine::{
+    mirror::{Listed, rank_of_path},
+    storage::StoreFuture,
+};
 
 /// Folders below folders that are followed in a listing; a repository has three.
 pub const FOLDER_DEPTH_MAX: usize = 16;
@@ -20,6 +23,26 @@ pub struct FileEntry {
     pub size_bytes: u64,
     /// When it was last written, seconds since 1970, where the target says so.
     pub modified: Option<i64>,
+}
+
+impl Listed for FileEntry {
+    type Name = String;
+
+    fn name(&self) -> String {
+        self.path.clone()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn modified(&self) -> Option<i64> {
+        self.modified
+    }
+
+    fn rank(&self) -> u8 {
+        rank_of_path(&self.path)
+    }
 }
 
 /// The files of a target.
@@ -38,6 +61,13 @@ pub trait Files: Send + Sync + 'static {
 
     /// Removes a file. One that is not there is an error of kind `NotFound` where the target can tell.
     fn delete_file<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Removes an empty folder; empty stands for the target's folder itself. One that holds anything stays and is an error. Targets without folders
+    /// have nothing to do.
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        let _ = path;
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Makes the target's folder and those above it.
     fn create_folder(&self) -> StoreFuture<'_, ()>;

@@ -20,5 +20,5 @@ pub use address::StoreAddress;
 pub use files::{FileEntry, Files};
 pub use http::tls::trusting_hashes;
 pub use options::{OptionValue, StoreOptions};
-pub use registry::{OpenError, open, open_files, open_with_care};
+pub use registry::{OpenError, open, open_files, open_to_measure, open_with_care};
 pub use schemes::file::LocalStore;

@@ -144,6 +144,11 @@ pub fn open_with_care(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenErro
     Ok(decorators::stack(open(address)?, address))
 }
 
+/// Makes the store of an address for whoever measures it and chooses how many requests run at once.
+pub fn open_to_measure(address: &StoreAddress) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(decorators::stack_to_measure(open(address)?, address))
+}
+
 /// Whether the stores of a scheme keep the limits themselves.
 pub(crate) fn keeps_limits(name: &str) -> bool {
     find(name).is_some_and(|scheme| scheme.keeps_limits)

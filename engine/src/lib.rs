@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`format`] (what is stored, rules F-1 to F-9 of `docs/format.md`), [`crypto`] (how it is sealed),
 //! [`storage`] (the port to a target), [`index`] (where each chunk lies), [`repository`] (all of it together), then
-//! [`source`], [`snapshot`], [`restore`], [`compaction`], [`retention`], [`salvage`], which decide and never run anything.
+//! [`source`], [`snapshot`], [`restore`], [`compaction`], [`retention`], [`salvage`], [`mirror`], which decide and never run anything.
 
 pub mod chunking;
 pub mod clock;
@@ -14,6 +14,7 @@ pub mod format;
 pub mod hashing;
 pub mod id;
 pub mod index;
+pub mod mirror;
 pub mod repository;
 pub mod restore;
 pub mod retention;

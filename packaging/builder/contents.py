@@ -15,12 +15,13 @@ from .tree import Tree, gzipped
 
 @dataclass(frozen=True)
 class Material:
-    """What the package is made of."""
+    """What the package is made of: files by name, and for each program the file that it is in."""
 
     kind: Kind
     arch: Arch
     origin: Source
-    programs: dict[str, bytes]
+    files: dict[str, bytes]
+    programs: dict[str, str]
     pages: dict[str, Program]
     third_party: str
     maintainer: str
@@ -36,8 +37,8 @@ def installed(material: Material, form: str) -> Tree:
     """The files of a .deb or an .rpm."""
     kind, package = material.kind, material.kind.package
     tree = Tree()
-    for name, data in material.programs.items():
-        tree.file(f"/usr/lib/{package}/{name}", data, 0o755)
+    _add_programs(tree, f"/usr/lib/{package}", material)
+    for name in material.programs:
         tree.link(f"/usr/bin/{name}", f"../lib/{package}/{name}")
     tree.file(f"/usr/lib/{package}/package_type_id.txt", _type_id(material, form))
     for script in _lvm_scripts():
@@ -74,8 +75,7 @@ def installed(material: Material, form: str) -> Tree:
 def portable(material: Material) -> Tree:
     """The files of a .zip; programs find `lvm-scripts` and `package_type_id.txt` beside themselves."""
     tree = Tree()
-    for name, data in material.programs.items():
-        tree.file(f"/{name}", data, 0o755)
+    _add_programs(tree, "", material)
     tree.file("/package_type_id.txt", _type_id(material, "zip"))
     for script in _lvm_scripts():
         tree.file(f"/lvm-scripts/{script.name}", script.read_bytes(), 0o755)
@@ -91,6 +91,15 @@ def portable(material: Material) -> Tree:
         tree.file(f"/{licence}", (ROOT / licence).read_bytes())
     tree.file("/third-party.txt", material.third_party)
     return tree
+
+
+def _add_programs(tree: Tree, folder: str, material: Material) -> None:
+    """The files, and beside them a relative link for each program that shares one; they can be moved together."""
+    for name, data in material.files.items():
+        tree.file(f"{folder}/{name}", data, 0o755)
+    for name, file in material.programs.items():
+        if name != file:
+            tree.link(f"{folder}/{name}", file)
 
 
 def _type_id(material: Material, form: str) -> str:

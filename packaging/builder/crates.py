@@ -39,9 +39,9 @@ class Graph:
 
 def read(programs: list[str], rust_target: str) -> Graph:
     """Follows the dependencies of the named programs for a processor; those of tests and build scripts stay out."""
-    metadata = _metadata(rust_target)
-    packages = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    found = metadata(rust_target)
+    packages = {package["id"]: package for package in found["packages"]}
+    nodes = {node["id"]: node for node in found["resolve"]["nodes"]}
     starts = [
         identity
         for identity, package in packages.items()
@@ -79,7 +79,8 @@ def read(programs: list[str], rust_target: str) -> Graph:
     return Graph(tuple(sorted(crates, key=lambda crate: (crate.name, crate.version))), tuple(sorted(roots)))
 
 
-def _metadata(rust_target: str) -> dict:
+def metadata(rust_target: str) -> dict:
+    """What `cargo metadata` says about the packages for a processor."""
     command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", rust_target]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

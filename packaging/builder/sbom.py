@@ -10,7 +10,7 @@ from .kinds import Arch, Kind
 from .source import Source
 
 
-def write(graph: Graph, kind: Kind, arch: Arch, origin: Source, programs: dict[str, bytes]) -> bytes:
+def write(graph: Graph, kind: Kind, arch: Arch, origin: Source, files: dict[str, bytes], programs: dict[str, str]) -> bytes:
     """The same input gives the same bytes: the serial number is made from the content."""
     own = f"{kind.package}-{kind.name}@{origin.version}"
     identities = {crate.identity: crate.purl for crate in graph.crates}
@@ -21,8 +21,9 @@ def write(graph: Graph, kind: Kind, arch: Arch, origin: Source, programs: dict[s
             "name": name,
             "version": origin.version,
             "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(data).hexdigest()}],
+            "properties": [{"name": "program", "value": program} for program, file in sorted(programs.items()) if file == name],
         }
-        for name, data in sorted(programs.items())
+        for name, data in sorted(files.items())
     ]
     for crate in graph.crates:
         component: dict = {"type": "library", "bom-ref": crate.purl, "name": crate.name, "version": crate.version, "purl": crate.purl}

@@ -17,8 +17,9 @@ def write(path: Path, tree: Tree, top: str, origin: Source, level: int) -> None:
         for name, entry in tree.sorted():
             info = zipfile.ZipInfo(f"{top}{name}{'/' if entry.is_folder else ''}", when)
             info.create_system = 3
-            kind = stat.S_IFDIR if entry.is_folder else stat.S_IFREG
+            kind = stat.S_IFDIR if entry.is_folder else stat.S_IFREG if entry.link is None else stat.S_IFLNK
             info.external_attr = (kind | entry.mode) << 16 | (0x10 if entry.is_folder else 0)
-            info.compress_type = zipfile.ZIP_STORED if entry.is_folder else zipfile.ZIP_DEFLATED
-            assert entry.link is None, name
-            archive.writestr(info, entry.data, compresslevel=level)
+            is_file = kind == stat.S_IFREG
+            info.compress_type = zipfile.ZIP_DEFLATED if is_file else zipfile.ZIP_STORED
+            # The content of a link is where it points to: `unzip`, `bsdtar` and 7-Zip make links of it.
+            archive.writestr(info, entry.data if entry.link is None else entry.link.encode(), compresslevel=level)

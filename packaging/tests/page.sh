@@ -50,6 +50,13 @@ check "the installed type is recorded" prints '^linux-(x64|arm64|arm7)-(cli|gui)
 left_out "type gui with duplicati in the desktop's menu: the program duplicati does not exist yet"
 left_out "type agent with duplicati-agent and its registration: the program duplicati-agent does not exist yet"
 
+say "Programs in one file"
+check "each name is a link to it" sh -c 'for name in /usr/bin/duplicati-*; do [ "$(readlink -f "$name")" = /usr/lib/duplicati/duplicati-programs ] || exit 1; done'
+check "which lists them" sh -c '/usr/lib/duplicati/duplicati-programs | grep -c "^  duplicati-" | grep -qx "$(ls /usr/bin/duplicati-* | wc -l)"'
+ln -s /usr/bin/duplicati-cli /usr/local/bin/my-backup
+check "a link of one's own to a program runs that program" prints 'duplicati-cli' my-backup help
+rm /usr/local/bin/my-backup
+
 say "Server started by hand, as a user"
 user sh -c 'duplicati-server > /tmp/server.log 2>&1 & echo $! > /tmp/server.pid'
 check "it answers on port 8200" answers 8200
@@ -99,9 +106,8 @@ check "without the line it has none of them" sh -c '! grep "^Groups:" /proc/$(sy
 say "Help of every program"
 for program in /usr/bin/duplicati-*; do
     name=$(basename "$program")
-    # The page asks this one for help with --help only.
-    [ "$name" = duplicati-sync-tool ] || check "$name help" prints 'duplicati-' "$name" help
-    check "$name --help" prints 'duplicati-' "$name" --help
+    for word in help --help -h; do check "$name $word" prints 'duplicati-' "$name" "$word"; done
+    check "$name --version" prints '^[0-9]+\.[0-9]+\.[0-9]+$' "$name" --version
 done
 for missing in duplicati-service duplicati-recovery-tool duplicati-database-tool duplicati-configure duplicati-secret-tool \
     duplicati-source-tool duplicati-snapshots duplicati-aescrypt duplicati-autoupdater; do

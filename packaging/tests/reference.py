@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.dont_write_bytecode = True
 
-from builder.kinds import KINDS  # noqa: E402
+from builder import crates, inside  # noqa: E402
+from builder.kinds import ARCHES, KINDS  # noqa: E402
 from builder.reference import pages  # noqa: E402
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "user"
@@ -22,22 +23,29 @@ def main(folder: Path) -> int:
     """Prints each difference; returns 1 if there is one."""
     programs = pages.read(DOCS)
     problems, compared = [], 0
+    found = inside.find(folder, crates.metadata(ARCHES["x64"].rust_target))
+    if (folder / inside.SHARED).is_file():
+        listed = set(re.findall(r"(?m)^  (\S+)", _said(folder / inside.SHARED, "help")))
+        shared = {name for name, file in found.items() if file == inside.SHARED}
+        problems += [f"{name} is in {inside.SHARED} or in what it lists, but not in both" for name in sorted(listed ^ shared)]
     names = {name for kind in KINDS.values() for name in (*kind.required, *kind.optional)}
-    for name in sorted(names):
-        if not (folder / name).is_file():
-            continue
+    for name in sorted(names & found.keys()):
         if name not in programs:
             problems.append(f"{name} has no section in programs.md")
             continue
         if name == "duplicati-cli":
             continue
-        help_text = subprocess.run([folder / name, "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
+        help_text = _said(folder / found[name], *([name] if found[name] != name else []), "--help")
         problems += [f"{name}: {problem}" for problem in _differences(programs[name], help_text)]
         compared += 1
     for problem in problems:
         print(problem)
     print(f"reference: {compared} passed, {len(problems)} failed")
     return 1 if problems or compared == 0 else 0
+
+
+def _said(*command: Path | str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def _differences(page: pages.Program, help_text: str) -> list[str]:

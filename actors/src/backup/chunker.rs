@@ -38,8 +38,9 @@ use duplicati_engine::{
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
     frame_filler::{FrameFiller, FrameKind},
+    parent::ParentTree,
     skip::Skip,
-    tree_builder::{list_with, store_list, store_tree_chunk},
+    tree_builder::store_list,
 };
 use crate::{
     control::RunControl,
@@ -65,6 +66,8 @@ pub struct Chunker {
     pub frames: FrameFiller,
     /// Hears of files that need no reading next time, when no tree can tell.
     pub skip: Option<Skip>,
+    /// The version before, for files that cannot be read.
+    pub parent: Option<ParentTree>,
     /// Refuse locked files.
     pub locking: AdvisoryLocking,
     /// Store no metadata.
@@ -495,7 +498,11 @@ impl Chunker {
             error.kind,
             SourceErrorKind::Vanished | SourceErrorKind::ChangedType
         );
-        match task.kept.take().filter(|_| !may_be_gone) {
+        let is_whole = |known: &TreeEntry| match (&known.body, &self.parent) {
+            (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
+            _ => false,
+        };
+        match task.kept.take().filter(|known| !may_be_gone && is_whole(known)) {
             Some(known) => {
                 self.monitor.tell(
                     Severity::Information,

@@ -83,9 +83,11 @@ impl Walker {
             };
             self.path.truncate(*path_length);
             let entry = match tree.next(folder) {
-                Err(error) if otherwise == IfUnreadable::Tell => {
+                Err(_) if otherwise == IfUnreadable::Tell => {
+                    // Why it cannot be read was told when it was found.
+                    let message = "neither the folder nor what the version before has of it can be read in full, so this version lacks the rest of it";
                     self.monitor
-                        .tell(Severity::Warning, "FolderLost", &self.path, error.to_string());
+                        .tell(Severity::Warning, "FolderLost", &self.path, message);
                     None
                 }
                 entry => entry?,
@@ -94,7 +96,10 @@ impl Walker {
                 Some(entry) => {
                     self.path.push(b'/');
                     self.path.extend_from_slice(&entry.name);
-                    next = Some(entry);
+                    // What was not named as changed stays as it was; what cannot be looked at must still obey the filters of today.
+                    if otherwise == IfUnreadable::Fail || self.is_let_in(&entry) {
+                        next = Some(entry);
+                    }
                 }
                 None => {
                     below.pop();
@@ -102,6 +107,20 @@ impl Walker {
                 }
             }
         }
+    }
+
+    fn is_let_in(&mut self, entry: &TreeEntry) -> bool {
+        let filter = &self.options.filter;
+        if filter.is_empty() {
+            return true;
+        }
+        if !matches!(entry.body, EntryBody::Directory { .. }) {
+            return filter.decide(&self.path).is_included();
+        }
+        self.path.push(b'/');
+        let decision = filter.decide(&self.path);
+        self.path.pop();
+        decision.may_enter()
     }
 
     /// A file whose stored chunks are lost is read from the source although it was not asked for.

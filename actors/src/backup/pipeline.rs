@@ -374,6 +374,7 @@ impl Attempts<'_> {
                         tree_builder: builder_inlet.clone(),
                         frames: filler(),
                         skip: skip.clone(),
+                        parent: parent_tree.as_ref().map(|(parent, _)| parent.clone()),
                         locking: if options.honour_locks {
                             AdvisoryLocking::Respect
                         } else {

@@ -685,10 +685,7 @@ impl Walker {
                 name: entry.name,
                 stat,
                 known: is_known,
-                kept: known
-                    .filter(|_| self.may_keep())
-                    .filter(|known| self.has_whole_content(known))
-                    .map(Box::new),
+                kept: known.filter(|_| self.may_keep()).map(Box::new),
                 follow,
             };
             return self.push(WalkItem::File(task), size);
@@ -739,14 +736,10 @@ impl Walker {
             }
             ChangeDetection::None => stat.kind != EntryKind::File && is_same(known, entry, stat),
         };
-        same && (!matches!(known.body, EntryBody::File { .. }) || self.has_whole_content(known))
-    }
-
-    /// Whether it is a file whose stored content may be used again.
-    fn has_whole_content(&self, known: &TreeEntry) -> bool {
-        match (&known.body, &self.parent) {
+        same && match (&known.body, &self.parent) {
             (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
-            _ => false,
+            (EntryBody::File { .. }, None) => false,
+            _ => true,
         }
     }
 

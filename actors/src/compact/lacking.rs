@@ -33,6 +33,10 @@ pub async fn spare(
         let object = match repository.store.get(&name, None).await {
             Ok(object) => object,
             Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+                spared.insert(pack.id, format!("{error}; run `repair`"));
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let (reader, id) = (Arc::clone(repository), pack.id);

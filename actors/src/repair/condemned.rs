@@ -44,12 +44,12 @@ async fn copy(
     let mut inventory = Inventory::take(repository, None).await?;
     let index = std::mem::take(&mut inventory.index);
     let mut work = Work::new(repository, false);
-    for (id, _) in inventory.unindexed(&index) {
+    for (id, size_bytes) in inventory.unindexed(&index) {
         control.check()?;
         if inventory.doomed.contains(&id) {
             let is_wanted =
                 |chunk: &ChunkId| lost.get(&chunk.prefix()).is_some() && !copied.contains(&chunk.prefix());
-            work.salvage(id, &[], is_wanted).await?;
+            work.salvage(id, size_bytes, &[], is_wanted).await?;
         }
     }
     if work.salvager.chunks == 0 {

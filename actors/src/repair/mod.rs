@@ -8,6 +8,7 @@
 //! Reading order: this file, [`suspects`] (what is damaged), [`salvager`] (what can be had of it), [`condemned`] (what a collection was about to delete).
 
 mod condemned;
+mod faulty_medium;
 mod salvager;
 mod suspects;
 
@@ -270,6 +271,7 @@ impl<'a> Work<'a> {
         control: &RunControl,
         report: &mut RepairReport,
     ) -> Result<(), RunError> {
+        let size_of = |id: &PackId| inventory.packs.get(id).copied().unwrap_or(0);
         let whole: HashSet<PackId> = suspects.whole.iter().copied().collect();
         let rightly_elsewhere = |id: &ChunkId| {
             index
@@ -278,7 +280,7 @@ impl<'a> Work<'a> {
         };
         for id in &suspects.contradicted {
             control.check()?;
-            if let Some(pack) = self.open_as_it_is(*id).await? {
+            if let Some(pack) = self.open_as_it_is(*id, size_of(id)).await? {
                 self.described.push(encoded(&pack));
                 self.retired.insert(*id);
             }
@@ -288,7 +290,7 @@ impl<'a> Work<'a> {
         for (id, why) in &suspects.damaged {
             control.check()?;
             self.retired.insert(*id);
-            if let Some(pack) = self.open_as_it_is(*id).await? {
+            if let Some(pack) = self.open_as_it_is(*id, size_of(id)).await? {
                 self.salvager.secure(&pack);
                 self.described.push(encoded(&pack));
                 report.described_packs.push(*id);
@@ -299,11 +301,11 @@ impl<'a> Work<'a> {
         for (id, why) in broken {
             control.check()?;
             let described = suspects.described.get(&id).map_or(&[][..], Vec::as_slice);
-            self.salvage(id, described, |chunk| !rightly_elsewhere(chunk))
+            self.salvage(id, size_of(&id), described, |chunk| !rightly_elsewhere(chunk))
                 .await?;
             report.damaged_packs.push(DamagedPack {
                 id,
-                size_bytes: inventory.packs.get(&id).copied().unwrap_or(0),
+                size_bytes: size_of(&id),
                 why: why.clone(),
             });
         }
@@ -311,18 +313,22 @@ impl<'a> Work<'a> {
     }
 
     /// What a pack says of itself, if every byte of it is right.
-    async fn open_as_it_is(&self, id: PackId) -> Result<Option<PackDescription>, RunError> {
-        let Some(object) = self.get(id).await? else {
+    async fn open_as_it_is(&self, id: PackId, size_bytes: u64) -> Result<Option<PackDescription>, RunError> {
+        let Some(object) = self.get(id, size_bytes).await? else {
             return Ok(None);
         };
         let repository = Arc::clone(self.repository);
         blocking(move || open_pack(&repository, id, &object).ok()).await
     }
 
-    async fn get(&self, id: PackId) -> Result<Option<Bytes>, RunError> {
-        match self.repository.store.get(&ObjectName::from(id), None).await {
+    async fn get(&self, id: PackId, size_bytes: u64) -> Result<Option<Bytes>, RunError> {
+        let (store, name) = (self.repository.store.as_ref(), ObjectName::from(id));
+        match store.get(&name, None).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+                Ok(faulty_medium::read_around(store, &name, size_bytes).await?)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -331,10 +337,11 @@ impl<'a> Work<'a> {
     async fn salvage(
         &mut self,
         id: PackId,
+        size_bytes: u64,
         described: &[PackDescription],
         is_wanted: impl Fn(&ChunkId) -> bool,
     ) -> Result<bool, RunError> {
-        let Some(object) = self.get(id).await? else {
+        let Some(object) = self.get(id, size_bytes).await? else {
             return Ok(false);
         };
         let has_footer = self.salvager.take(&object, described, is_wanted)?;
@@ -378,7 +385,7 @@ impl<'a> Work<'a> {
                                     .find(chunk)
                                     .is_some_and(|place| !retired.contains(&index.frame(place.frame).pack))
                         };
-                        let outcome = self.salvage(id, &[], |chunk| !is_known(chunk)).await;
+                        let outcome = self.salvage(id, size, &[], |chunk| !is_known(chunk)).await;
                         self.retired = retired;
                         is_covered = outcome?;
                     }

@@ -246,6 +246,9 @@ async fn read_pack(
             // Collected meanwhile is no damage; listed and not readable is.
             return Ok((!inventory.doomed.contains(&id)).then(|| (FindingKind::Missing, error.to_string())));
         }
+        Err(error) if error.kind == duplicati_engine::storage::StoreErrorKind::Unreadable => {
+            return Ok(Some((FindingKind::Modified, error.to_string())));
+        }
         Err(error) => return Err(error.into()),
     };
     Progress::add(&monitor.progress.fetched_objects, 1);

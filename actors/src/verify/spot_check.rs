@@ -113,6 +113,11 @@ pub async fn run_spot_check(
         let object = match repository.store.get(&name, None).await {
             Ok(object) => object,
             Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+                report.find(name, FindingKind::Modified, error);
+                damaged.push(id);
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         objects += 1;

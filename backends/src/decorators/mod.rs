@@ -58,6 +58,16 @@ pub fn stack(store: Arc<dyn Store>, address: &StoreAddress) -> Arc<dyn Store> {
     Arc::new(RetryStore::new(store, RetryOptions::of(&address.options)))
 }
 
+/// The store of an address as it is to be measured: with everything around it but the decorator that chooses how many requests run at once.
+pub fn stack_to_measure(store: Arc<dyn Store>, address: &StoreAddress) -> Arc<dyn Store> {
+    let mut store = store;
+    store = Arc::new(TimeoutStore::new(store, time_limits(address)));
+    if !registry::keeps_limits(&address.scheme) {
+        store = Arc::new(ThrottleStore::new(store, Arc::clone(&address.limits)));
+    }
+    Arc::new(RetryStore::new(store, RetryOptions::of(&address.options)))
+}
+
 /// How long calls to the target of an address may stand still.
 pub(crate) fn time_limits(address: &StoreAddress) -> TimeoutOptions {
     if address.scheme == "file" {

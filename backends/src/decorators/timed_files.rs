@@ -87,6 +87,10 @@ impl Files for TimedFiles {
         self.timed("delete", path, self.short(), self.inner.delete_file(path))
     }
 
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        self.timed("delete", path, self.short(), self.inner.remove_folder(path))
+    }
+
     fn create_folder(&self) -> StoreFuture<'_, ()> {
         self.timed("prepare", "(root)", self.short(), self.inner.create_folder())
     }

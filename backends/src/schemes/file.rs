@@ -254,7 +254,7 @@ impl Folder {
             .map_err(|errno| failure.from_errno(errno))?;
         let status = rustix::fs::fstat(&file).map_err(|errno| failure.from_errno(errno))?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return Err(failure.because(StoreErrorKind::Other, "this is not a file; move it away"));
+            return Err(failure.because(StoreErrorKind::Unreadable, "this is not a file; move it away"));
         }
         let size = u64::try_from(status.st_size).unwrap_or(0);
         let range = range.unwrap_or(0..size);

@@ -24,6 +24,9 @@ const SCHEMA_VERSION: i64 = 1;
 const DAMAGED_PACK_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS damaged_pack (id BLOB PRIMARY KEY) WITHOUT ROWID;";
 
+/// How long another program may hold the database.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Tables of this and earlier versions.
 const OUR_TABLES: [&str; 6] = ["meta", "segment", "stored_pack", "run", "damaged_pack", "skip"];
 
@@ -152,7 +155,7 @@ impl LocalState {
         }
         let read = || {
             let database = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            database.busy_timeout(std::time::Duration::from_secs(20))?;
+            database.busy_timeout(BUSY_TIMEOUT)?;
             let mut query = database.prepare("SELECT value FROM meta WHERE key = ?1")?;
             let mut value = |key: &str| query.query_row([key], |row| row.get::<_, String>(0)).optional();
             let Some(repository_id) = value("repository_id")? else {
@@ -207,7 +210,7 @@ impl LocalState {
 
     fn prepare(&mut self, repository_id: RepositoryId) -> rusqlite::Result<()> {
         let database = &self.connection;
-        database.busy_timeout(std::time::Duration::from_secs(20))?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
         let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let known = version == SCHEMA_VERSION
             && database
@@ -613,7 +616,9 @@ mod tests {
         drop(other);
         let before = std::fs::read(&path).unwrap();
         assert!(LocalState::open(&path, ID).unwrap().started_empty());
-        assert_eq!(std::fs::read(&aside).unwrap(), before);
+        assert_eq!(std::fs::read(&aside).unwrap(), text, "the first stays");
+        let second = folder.path().join("notes.txt.unreadable.2");
+        assert_eq!(std::fs::read(second).unwrap(), before);
     }
 
     #[test]

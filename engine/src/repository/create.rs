@@ -32,6 +32,23 @@ pub struct CreateOptions {
 }
 
 impl Repository {
+    /// What a place without a config holds of a repository that once was there: a kind of objects and how many. None where a repository can be made.
+    ///
+    /// A lost config must not be papered over: a new secret would make everything stored before unreadable. Key files alone may be what another first
+    /// backup left that came second.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn remains(store: &dyn Store) -> Result<Option<(ObjectKind, usize)>, RepositoryError> {
+        for kind in [ObjectKind::Snapshot, ObjectKind::IndexSegment, ObjectKind::Pack] {
+            let found = store.list(kind).await?.objects.len();
+            if found > 0 {
+                return Ok(Some((kind, found)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes a repository in an empty or new place.
     ///
     /// # Errors
@@ -47,21 +64,16 @@ impl Repository {
                 examples,
             });
         }
-        // A lost config must not be papered over: a new secret would make everything stored before unreadable. Key files alone may be
-        // what another first backup left that came second.
-        for kind in [ObjectKind::Snapshot, ObjectKind::IndexSegment, ObjectKind::Pack] {
-            let found = store.list(kind).await?.objects.len();
-            if found > 0 {
-                let location = store.location();
-                if Self::exists(store.as_ref()).await? {
-                    return Err(RepositoryError::MadeByAnother { location });
-                }
-                return Err(RepositoryError::ConfigLost {
-                    location,
-                    kind: kind.folder(),
-                    found,
-                });
+        if let Some((kind, found)) = Self::remains(store.as_ref()).await? {
+            let location = store.location();
+            if Self::exists(store.as_ref()).await? {
+                return Err(RepositoryError::MadeByAnother { location });
             }
+            return Err(RepositoryError::ConfigLost {
+                location,
+                kind: kind.folder(),
+                found,
+            });
         }
         let repository_id = RepositoryId(random_id().map_err(RepositoryError::Seal)?);
         let created = options.created;

@@ -24,7 +24,7 @@ pub use segments::{IndexSource, LoadedIndex};
 use crate::{
     chunking::Chunker,
     crypto::{Envelope, key_file::KeyKind, secret::Secret},
-    format::config::RepositoryConfig,
+    format::{FormatError, config::RepositoryConfig},
     hashing::ChunkHasher,
     id::KeyId,
     storage::Store,
@@ -62,6 +62,39 @@ impl Repository {
             Some(key) => key.pin(),
             None => crate::crypto::key_file::pin_text(&self.secret, ""),
         }
+    }
+
+    /// The same repository at another target: keys and parameters of this one, objects of that one. Nothing is read there.
+    #[must_use]
+    pub fn at(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            config: self.config.clone(),
+            data: self.data.clone(),
+            index: self.index.clone(),
+            hasher: ChunkHasher::new(&self.secret),
+            chunker: Chunker::new(&self.config.chunking, &self.secret),
+            key_kind: self.key_kind,
+            key: self.key.clone(),
+            key_id: self.key_id,
+            rival_keys: self.rival_keys.clone(),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// Whether bytes are this repository's config.
+    ///
+    /// # Errors
+    /// When they are damaged, changed, or those of another repository.
+    pub fn check_config(&self, content: &[u8]) -> Result<(), FormatError> {
+        let (config, check) = RepositoryConfig::decode(content)?;
+        if config.repository_id != self.config.repository_id {
+            return Err(FormatError::damaged(
+                "repository.json",
+                format!("it is that of repository {}", config.repository_id),
+            ));
+        }
+        check.verify(&self.secret)
     }
 }
 

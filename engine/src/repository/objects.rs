@@ -126,17 +126,25 @@ impl Repository {
     /// # Errors
     /// When it is missing or unreadable.
     pub async fn get_snapshot(&self, id: SnapshotId) -> Result<SnapshotObject, RepositoryError> {
+        let sealed = self.store.get(&ObjectName::from(id), None).await?;
+        self.read_snapshot(id, &sealed)
+    }
+
+    /// Reads the stored bytes of a manifest or fence.
+    ///
+    /// # Errors
+    /// When they are not what should stand under this name.
+    pub fn read_snapshot(&self, id: SnapshotId, sealed: &[u8]) -> Result<SnapshotObject, RepositoryError> {
         let name = ObjectName::from(id);
-        let sealed = self.store.get(&name, None).await?;
         let problem = |error: super::error::ObjectProblem| RepositoryError::Object {
             object: name.to_string(),
             location: self.store.location(),
             source: error,
         };
         // A fence is sealed for the index identity, a manifest for the data identity.
-        let stored = match self.data.open(&sealed) {
+        let stored = match self.data.open(sealed) {
             Ok(stored) => stored,
-            Err(error) => self.index.open(&sealed).map_err(|_| problem(error.into()))?,
+            Err(error) => self.index.open(sealed).map_err(|_| problem(error.into()))?,
         };
         let content = compression::decompress_object(&stored, MANIFEST_SIZE_BYTES_MAX)
             .map_err(|error| problem(error.into()))?;

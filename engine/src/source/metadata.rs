@@ -71,8 +71,7 @@ impl EntryStat {
     /// Whether the open file has another modification time than it had here.
     pub fn is_written_since(&self, file: impl AsFd) -> bool {
         rustix::fs::fstat(file).is_ok_and(|now| {
-            now.st_mtime != self.mtime_seconds
-                || now.st_mtime_nsec as u64 != u64::from(self.mtime_nanoseconds)
+            now.st_mtime != self.mtime_seconds || now.st_mtime_nsec != u64::from(self.mtime_nanoseconds)
         })
     }
 

@@ -9,7 +9,7 @@ use duplicati_engine::{
     storage::StoreErrorKind,
 };
 use duplicati_programs_common::{
-    Environment, Options, ParseContext, UserError, commands::is_help_word, error_id::ids, target,
+    Environment, Options, ParseContext, Question, UserError, error_id::ids, question, target,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -18,13 +18,22 @@ use crate::{rounds, settings::Settings};
 /// Requests move few bytes at once here.
 const RUNTIME_THREADS: usize = 2;
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let asks_for_help = arguments.iter().any(|word| is_help_word(&word.to_string_lossy()));
-    if arguments.is_empty() || asks_for_help {
-        print!("{}", Settings::help());
-        return ExitCode::from(u8::from(!asks_for_help));
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match question(&arguments) {
+        Some(Question::Version) => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some(Question::Help) => {
+            print!("{}", Settings::help());
+            return ExitCode::SUCCESS;
+        }
+        None if arguments.is_empty() => {
+            print!("{}", Settings::help());
+            return ExitCode::FAILURE;
+        }
+        None => {}
     }
     match carry_out(arguments) {
         Ok(()) => {

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-backend-tester`: writes random files to a target, reads them back, and removes them.
-//!
-//! Reading order: [`app`] (arguments → exit code), [`settings`] (the program's own options), [`rounds`] (one round of tests).
-
-mod app;
-mod rounds;
-mod settings;
+//! `duplicati-backend-tester` as a program of its own; everything is in the library beside it.
 
 fn main() -> std::process::ExitCode {
-    app::run()
+    duplicati_backend_tester::run(std::env::args_os().skip(1).collect())
 }

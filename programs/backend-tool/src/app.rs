@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use duplicati_engine::clock::{Clock, SystemClock};
 use duplicati_programs_common::{
-    Environment, ExitCode, Options, ParseContext, UserError, commands::is_help_word,
+    Environment, ExitCode, Options, ParseContext, Question, UserError, question,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -28,17 +28,26 @@ AUTH_USERNAME and AUTH_PASSWORD in the environment keep credentials out of the l
 Exit codes: 0 done, 100 failed, 200 wrong command line.
 ";
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let asks_for_help = arguments.iter().any(|word| is_help_word(&word.to_string_lossy()));
-    if arguments.is_empty() || asks_for_help {
-        print!("{HELP}");
-        return if asks_for_help {
-            ExitCode::Success
-        } else {
-            ExitCode::InvalidCommandLine
-        };
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> std::process::ExitCode {
+    answer(arguments).into()
+}
+
+fn answer(arguments: Vec<OsString>) -> ExitCode {
+    match question(&arguments) {
+        Some(Question::Version) => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::Success;
+        }
+        Some(Question::Help) => {
+            print!("{HELP}");
+            return ExitCode::Success;
+        }
+        None if arguments.is_empty() => {
+            print!("{HELP}");
+            return ExitCode::InvalidCommandLine;
+        }
+        None => {}
     }
     match carry_out(arguments) {
         Ok(()) => ExitCode::Success,

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-backend-tool`: one request to a target, by hand.
-//!
-//! Reading order: [`app`] (arguments → command → exit code), [`commands`] (what each does).
-
-mod app;
-mod commands;
+//! `duplicati-backend-tool` as a program of its own; everything is in the library beside it.
 
 fn main() -> std::process::ExitCode {
-    app::run().into()
+    duplicati_backend_tool::run(std::env::args_os().skip(1).collect())
 }

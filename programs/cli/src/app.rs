@@ -4,15 +4,16 @@
 use std::{
     ffi::OsString,
     io::Write,
+    process::ExitCode as ProcessExit,
     sync::{Arc, Mutex},
 };
 
 use duplicati_actors::{control::RunControl, events::ProgressSnapshot};
 use duplicati_programs_common::{
-    Environment, ExitCode, Options, ParseContext, UserError,
+    Environment, ExitCode, Options, ParseContext, Question, UserError,
     commands::{self, CommandSpec},
     error_id::ids,
-    help,
+    help, question,
     reports::Level,
     scripts::ScriptSettings,
 };
@@ -33,12 +34,34 @@ use crate::{
 /// Async work moves few bytes itself; what needs the processor runs on threads of its own.
 const RUNTIME_THREADS: usize = 2;
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ProcessExit {
+    carry_out(arguments).into()
+}
+
+fn carry_out(arguments: Vec<OsString>) -> ExitCode {
+    if question(&arguments) == Some(Question::Version) {
+        return print_help(env!("CARGO_PKG_VERSION"));
+    }
     if let Some(text) = help_asked_for(&arguments) {
         return print_help(&text);
     }
+    let wants_json = arguments.iter().any(|argument| {
+        let argument = argument.to_string_lossy().to_ascii_lowercase();
+        matches!(
+            argument.as_str(),
+            "--json" | "--json=true" | "--json=yes" | "--json=on" | "--json=1"
+        )
+    });
+    let refuse = |error: &UserError| {
+        if wants_json {
+            let mut out = std::io::stdout().lock();
+            // Whoever reads the stream may have gone; the exit code still says it.
+            let _told = writeln!(out, "{}", error_line(error)).and_then(|()| out.flush());
+        }
+        print_error(error);
+        error.exit_code
+    };
     let environment = Environment::from_process();
     let clock = system_clock();
     let begin = zoned_now(clock.as_ref());
@@ -56,8 +79,7 @@ pub fn run() -> ExitCode {
     let (spec, options, report_settings) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            print_error(&error);
-            return error.exit_code;
+            return refuse(&error);
         }
     };
     let console = Arc::new(Console::new(&options));
@@ -85,8 +107,7 @@ pub fn run() -> ExitCode {
             watched: None,
         },
         Err(error) => {
-            print_error(&error);
-            return error.exit_code;
+            return refuse(&error);
         }
     };
     invocation.log.listen_to_libraries();
@@ -97,8 +118,7 @@ pub fn run() -> ExitCode {
     let metrics = match MetricsFile::start(&invocation.options) {
         Ok(metrics) => metrics,
         Err(error) => {
-            print_error(&error);
-            return error.exit_code;
+            return refuse(&error);
         }
     };
     let outcome = invocation
@@ -208,9 +228,7 @@ fn finish(invocation: &Invocation, outcome: Outcome<ExitCode>) -> ExitCode {
             invocation.log.failure(&error);
             if invocation.console.is_json() {
                 // Whoever reads the stream may have gone; the exit code still says it.
-                let _told = invocation.console.json(&serde_json::json!({
-                    "type": "error", "id": error.id, "message": error.message, "exit_code": error.exit_code.code(),
-                }));
+                let _told = invocation.console.json(&error_line(&error));
                 let _flushed = invocation.console.flush();
             }
             print_error(&error);
@@ -247,6 +265,13 @@ fn print_help(text: &str) -> ExitCode {
         output.flush()
     });
     ExitCode::Success
+}
+
+/// `{"type": "error", …}`, the last line of a command that failed.
+fn error_line(error: &UserError) -> serde_json::Value {
+    serde_json::json!({
+        "type": "error", "id": error.id, "message": error.message, "exit_code": error.exit_code.code(),
+    })
 }
 
 fn print_error(error: &UserError) {

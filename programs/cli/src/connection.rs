@@ -2,14 +2,15 @@
 //! From the destination on the command line to an open repository and its local database.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use duplicati_actors::inventory::load_reading_index;
-use duplicati_backends::{decorators::ReadOnlyStore, probe::probe};
+use duplicati_backends::{StoreAddress, decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
-    crypto::key_file::{KeyKind, Unlock},
+    crypto::key_file::{KeyHolder, KeyKind, Unlock},
     format::config::ChunkingParameters,
     id::KeyId,
     index::{
@@ -21,7 +22,7 @@ use duplicati_engine::{
     storage::{Store, memory::MemoryStore},
 };
 use duplicati_programs_common::{
-    data_folder,
+    Options, data_folder,
     dbconfig::{self, Access, DatabaseKey},
     destination::Destination,
     error_id::ids,
@@ -31,6 +32,7 @@ use duplicati_programs_common::{
 };
 
 use crate::{
+    commands::backup_options::chunk_size_bytes,
     failure::{Failure, Outcome, failed, wrong_arguments},
     invocation::Invocation,
     passphrase,
@@ -39,8 +41,6 @@ use crate::{
 
 /// Memory for opened parts of trees while listing, bytes.
 const TREE_CACHE_BYTES: u64 = 32 << 20;
-/// Average chunk of a new repository unless chosen, bytes.
-const CHUNK_SIZE_BYTES_AVERAGE: u64 = 128 << 10;
 
 /// A destination and its store; nothing was read from it yet.
 pub struct Target {
@@ -51,6 +51,8 @@ pub struct Target {
 /// An open repository with what belongs to it on this machine.
 pub struct Connection {
     pub repository: Arc<Repository>,
+    /// What opened it; none without encryption, and where it was made for somebody else.
+    pub unlock: Option<Arc<Unlock>>,
     /// None for commands that only read and have no database here.
     pub database: Option<PathBuf>,
     /// Kept for commands that change something.
@@ -68,6 +70,22 @@ impl Target {
         let text = invocation
             .argument(position)
             .ok_or_else(|| wrong_arguments("the destination is missing"))?;
+        Self::named(invocation, text, &invocation.options)
+    }
+
+    /// A destination by its address, with options that need not be those of the command line.
+    pub fn named(invocation: &Invocation, text: &OsStr, options: &Options) -> Outcome<Self> {
+        let (destination, address) = Self::address(invocation, text, options)?;
+        let store = duplicati_backends::open_with_care(&address)?;
+        Ok(Self { destination, store })
+    }
+
+    /// What a destination is made of, for those who reach it in a way of their own.
+    pub fn address(
+        invocation: &Invocation,
+        text: &OsStr,
+        options: &Options,
+    ) -> Outcome<(Destination, StoreAddress)> {
         let mut destination = Destination::parse(text, &invocation.environment.current_folder)?;
         if let Some(secrets) = invocation.options.secrets() {
             secrets.replace_in_destination(&mut destination)?;
@@ -86,9 +104,9 @@ impl Target {
                 ),
             ));
         }
-        let effective = target::effective_options(&destination, &invocation.options, &invocation.begin)?;
-        let store = duplicati_backends::open_with_care(&target::address(&destination, &effective)?)?;
-        Ok(Self { destination, store })
+        let effective = target::effective_options(&destination, options, &invocation.begin)?;
+        let address = target::address(&destination, &effective)?;
+        Ok((destination, address))
     }
 
     /// Opens the repository for a command that changes nothing.
@@ -109,13 +127,14 @@ impl Target {
             }
             None => None,
         };
-        let repository = self.open_repository(invocation, pin.as_ref()).await?;
+        let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
         // What is restored can be looked at; only what is stored is lost to whoever exchanged it.
         if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string()) {
             invocation.log.warning("RepositoryChanged", &doubt);
         }
         Ok(Connection {
             repository,
+            unlock,
             database,
             _lock: None,
         })
@@ -133,11 +152,34 @@ impl Target {
         Ok(database.filter(|path| path.exists()))
     }
 
+    /// A destination that was backed up to before and holds nothing now is a disk that is not mounted, or a loss; a new repository there would hide it.
+    async fn refuse_vanished(&self, invocation: &Invocation) -> Outcome<()> {
+        let Some(database) = self.known_database(invocation)? else {
+            return Ok(());
+        };
+        if LocalState::pinned(&database)?.is_none() {
+            return Ok(());
+        }
+        // What is left of a repository says more than that it is gone; making one refuses that by itself.
+        if matches!(Repository::remains(self.store.as_ref()).await, Ok(Some(_))) {
+            return Ok(());
+        }
+        Err(failed(
+            ids::EMPTY_REMOTE_LOCATION,
+            format!(
+                "{} holds no backup, although this machine has backed up there before. See whether its disk is mounted and the path is right; to begin anew there, \
+                 move the local database {} away first",
+                self.store.location(),
+                database.display()
+            ),
+        ))
+    }
+
     /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
     pub async fn open_to_write(self, invocation: &Invocation) -> Outcome<Connection> {
         let pin = self.pin(invocation)?;
-        let repository = self.open_repository(invocation, pin.as_ref()).await?;
-        self.connect(invocation, repository, false)
+        let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
+        self.connect(invocation, repository, unlock, false)
     }
 
     /// What the local database remembers of the repository, as far as there is one.
@@ -150,12 +192,12 @@ impl Target {
     pub async fn trust(
         self,
         invocation: &Invocation,
-        unlock: &Unlock,
+        unlock: Unlock,
         key: Option<KeyId>,
     ) -> Outcome<Connection> {
         let trust = key.map_or(Trust::Any, Trust::Key);
-        let repository = Repository::open_trusted(Arc::clone(&self.store), Some(unlock), trust).await?;
-        self.connect(invocation, Arc::new(repository), true)
+        let repository = Repository::open_trusted(Arc::clone(&self.store), Some(&unlock), trust).await?;
+        self.connect(invocation, Arc::new(repository), Some(Arc::new(unlock)), true)
     }
 
     /// Opens the repository of a backup, or makes it.
@@ -163,9 +205,16 @@ impl Target {
         if Repository::exists(self.store.as_ref()).await? {
             return self.open_to_write(invocation).await;
         }
+        self.refuse_vanished(invocation).await?;
         let options = &invocation.options;
+        let holder = passphrase::holder(options)?;
+        // Whoever the repository is made for by recipient has no identity at hand here.
+        let unlock = match &holder {
+            Some(KeyHolder::Passphrase(passphrase)) => Some(Arc::new(Unlock::Passphrase(passphrase.clone()))),
+            _ => None,
+        };
         let create = CreateOptions {
-            holder: passphrase::holder(options)?,
+            holder,
             chunking: chunking(invocation),
             label: options.string("label").unwrap_or("first").to_owned(),
             created: invocation.now().timestamp().to_string(),
@@ -178,6 +227,7 @@ impl Target {
             let repository = Arc::new(Repository::create(Arc::new(MemoryStore::new()), create).await?);
             return Ok(Connection {
                 repository,
+                unlock,
                 database: None,
                 _lock: None,
             });
@@ -196,7 +246,23 @@ impl Target {
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
         );
-        self.connect(invocation, repository, true)
+        self.connect(invocation, repository, unlock, true)
+    }
+
+    /// Makes the destination of a copy ready: its folder is made, and a target behind a network is tried out.
+    pub async fn make_ready_for_copy(&self, invocation: &Invocation, makes_folder: bool) -> Outcome<()> {
+        self.store.prepare(makes_folder).await?;
+        if Repository::exists(self.store.as_ref()).await? {
+            return Ok(());
+        }
+        self.probe(invocation).await
+    }
+
+    /// Whether both are one place, as far as their addresses tell.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let folder = folder_identity(&self.destination);
+        self.store.location() == other.store.location()
+            || (folder.is_some() && folder == folder_identity(&other.destination))
     }
 
     /// Tries out a target behind a network before anything is entrusted to it.
@@ -235,7 +301,11 @@ impl Target {
         Ok(())
     }
 
-    async fn open_repository(&self, invocation: &Invocation, pin: Option<&Pin>) -> Outcome<Arc<Repository>> {
+    async fn open_repository(
+        &self,
+        invocation: &Invocation,
+        pin: Option<&Pin>,
+    ) -> Outcome<(Arc<Repository>, Option<Arc<Unlock>>)> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
             return Err(RepositoryError::Absent {
@@ -246,14 +316,16 @@ impl Target {
         let unlock = passphrase::unlock(&invocation.options)?;
         let repository =
             Repository::open_trusted(Arc::clone(&self.store), unlock.as_ref(), trusted(pin)).await?;
-        Ok(Arc::new(repository))
+        Ok((Arc::new(repository), unlock.map(Arc::new)))
     }
 
-    /// Takes the local database. One that knows another repository is refused, unless this one `is_trusted` as it is.
-    fn connect(
+    /// Joins a repository that is open to its local database and keeps other writing commands away from that. A database that knows another repository is
+    /// refused, unless this one `is_trusted` as it is.
+    pub fn connect(
         self,
         invocation: &Invocation,
         repository: Arc<Repository>,
+        unlock: Option<Arc<Unlock>>,
         is_trusted: bool,
     ) -> Outcome<Connection> {
         let folder = invocation.data_folder();
@@ -278,6 +350,7 @@ impl Target {
         }
         let connection = Connection {
             repository,
+            unlock,
             database: Some(database),
             _lock: Some(lock),
         };
@@ -331,17 +404,21 @@ impl Connection {
         Ok(LocalState::open(path, self.repository.config.repository_id)?)
     }
 
-    /// The index of all stored data.
-    pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
-        let local = self.database.as_ref().map(|_| self.local());
-        let mut local = match local.transpose() {
-            // It is only a copy; what it would save is read from the target.
+    /// The local database for a command that only reads, if there is one of use: what it would save is read from the target otherwise (S-5).
+    pub fn local_to_read(&self, invocation: &Invocation) -> Outcome<Option<LocalState>> {
+        let local = self.database.as_ref().map(|_| self.local()).transpose();
+        match local {
             Err(Failure::User(error)) => {
                 invocation.log.warning("LocalDatabaseUnusable", &error.message);
-                None
+                Ok(None)
             }
-            local => local?,
-        };
+            local => local,
+        }
+    }
+
+    /// The index of all stored data.
+    pub async fn load_index(&self, invocation: &Invocation) -> Outcome<ChunkIndex> {
+        let mut local = self.local_to_read(invocation)?;
         let (index, loaded) = load_reading_index(&self.repository, local.as_mut()).await?;
         for (_, error) in &loaded.unreadable {
             invocation
@@ -380,12 +457,7 @@ impl Connection {
 }
 
 fn chunking(invocation: &Invocation) -> ChunkingParameters {
-    ChunkingParameters::around(
-        invocation
-            .options
-            .size("blocksize")
-            .unwrap_or(CHUNK_SIZE_BYTES_AVERAGE),
-    )
+    ChunkingParameters::around(chunk_size_bytes(&invocation.options))
 }
 
 /// Keeps other writing commands away from a database while it lives.

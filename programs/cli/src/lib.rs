@@ -3,12 +3,13 @@
 //! through [`embedded`].
 //!
 //! Reading order: [`app`] (arguments → command → exit code), `invocation` (what every command gets), `connection` and `passphrase`
-//! (the way to a repository), `commands` (one file each), `scripts` and `reports` (what happens around a command), `output` and `logging`
+//! (the way to a repository), `commands` (one file each), `benchmark`, `scripts` and `reports` (what happens around a command), `output` and `logging`
 //! (everything that is printed), [`embedded`].
 //!
 //! What is absent: option names, value formats and help live in `programs/common`; the work itself in `engine` and `actors`.
 
-pub mod app;
+mod app;
+mod benchmark;
 mod commands;
 mod connection;
 pub mod embedded;
@@ -28,3 +29,5 @@ mod signals;
 mod trust;
 mod unsupported;
 mod versions;
+
+pub use app::run;

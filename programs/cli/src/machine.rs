@@ -4,6 +4,8 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
 };
 
 use duplicati_programs_common::{Options, UserError, error_id::ids};
@@ -36,6 +38,23 @@ pub fn lower_disk_priority(options: &Options, log: &Log) {
     );
 }
 
+/// The numbers that this process collects about itself, from the first call on; none where another part of the process collects them.
+pub fn metrics() -> Option<PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| PrometheusBuilder::new().install_recorder().ok())
+        .clone()
+}
+
+/// Processor time that this process has used.
+pub fn process_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
 /// Numbers that are collected for a file.
 pub struct MetricsFile {
     path: PathBuf,
@@ -48,10 +67,10 @@ impl MetricsFile {
         let Some(path) = options.path("metrics-file") else {
             return Ok(None);
         };
-        let handle = PrometheusBuilder::new().install_recorder().map_err(|error| {
+        let handle = metrics().ok_or_else(|| {
             UserError::failed(
                 ids::UNEXPECTED_FAILURE,
-                format!("failed to collect numbers for --metrics-file: {error}"),
+                "failed to collect numbers for --metrics-file: another part of this process collects them",
             )
         })?;
         Ok(Some(Self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-cli`: the program around the commands of the library beside it.
+//! `duplicati-cli` as a program of its own; everything is in the library beside it.
 
 fn main() -> std::process::ExitCode {
-    duplicati_cli::app::run().into()
+    duplicati_cli::run(std::env::args_os().skip(1).collect())
 }

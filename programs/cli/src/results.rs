@@ -46,6 +46,7 @@ pub fn operation_name(command: &str) -> &'static str {
         "set-locks" => "SetLock",
         "read-lock-info" => "ReadLockInfo",
         "sync" => "Sync",
+        "benchmark" => "Benchmark",
         "key" => "Key",
         _ => "Command",
     }

@@ -14,6 +14,9 @@ use crate::{
 /// How long a cancelled run may take to put its things away before the program ends without it, milliseconds.
 const CANCEL_GRACE_MS: u64 = 800;
 
+/// The same for a benchmark, which removes what it has stored at the target, milliseconds: a slow target takes its time.
+const CLEANING_GRACE_MS: u64 = 120_000;
+
 /// From now on a signal ends the program at once: the command is over, and only a script or a report is waited for. Without this it would be
 /// swallowed, because whoever listened for signals during the command does so for the rest of the process.
 pub fn end_at_once() {
@@ -73,9 +76,17 @@ pub async fn guard(
     }
     invocation.console.notice("Cancelling");
     invocation.control.cancel();
-    let grace = std::time::Duration::from_millis(CANCEL_GRACE_MS);
-    match tokio::time::timeout(grace, command).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(failed(ids::RUN_CANCELLED, "the run was cancelled")),
+    let grace = if invocation.spec.name == "benchmark" {
+        CLEANING_GRACE_MS
+    } else {
+        CANCEL_GRACE_MS
+    };
+    let cancelled = || Err(failed(ids::RUN_CANCELLED, "the run was cancelled"));
+    tokio::select! {
+        outcome = command => outcome,
+        () = tokio::time::sleep(std::time::Duration::from_millis(grace)) => cancelled(),
+        // Whoever asks again wants it now.
+        _ = interrupt.recv() => cancelled(),
+        _ = terminate.recv() => cancelled(),
     }
 }

@@ -204,7 +204,7 @@ fn the_local_database_is_found_by_destination_or_by_path() {
     assert!(std::path::Path::new(database).exists());
     let other = world.path("other.sqlite");
     let option = format!("--dbpath={}", other.display());
-    world.backup(&[&option]).expect(1);
+    world.backup(&[&option, "--backup-name=documents"]).expect(1);
     assert!(other.exists());
     assert_eq!(
         std::fs::read_to_string(world.data_folder().join("dbconfig.json")).unwrap(),

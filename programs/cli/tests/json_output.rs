@@ -197,17 +197,17 @@ fn the_result_of_a_backup_has_the_keys_that_report_collectors_read() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_as_an_object_or_as_text_only() {
+fn a_wrong_command_line_is_told_as_an_object() {
     let world = World::new();
     let outcome = world
         .run(&["list", "/nowhere", "--json", "--passphrase=x"])
         .expect(100);
     let lines = outcome.json();
     assert_eq!(lines.last().unwrap()["id"], "EmptyRemoteLocation");
-    assert_eq!(
-        world.run(&["list", "--json", "--nonsense"]).expect(200).stdout,
-        ""
-    );
+    let outcome = world.run(&["list", "--json", "--nonsense"]).expect(200);
+    let lines = outcome.json();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["type"], "error");
 }
 
 #[test]

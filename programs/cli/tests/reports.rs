@@ -28,7 +28,9 @@ fn a_backup_reports_to_web_addresses_and_other_commands_only_when_asked() {
         .on_destination("list", &[&json, "--send-http-any-operation"])
         .expect(0);
     assert_eq!(server.json()["Data"]["MainOperation"], "List");
-    world.backup(&[&json, "--send-http-level=Error"]).expect(1);
+    world
+        .backup(&[&json, "--send-http-level=Error", "--backup-name=my job"])
+        .expect(1);
     assert!(server.is_idle());
 }
 

@@ -6,11 +6,11 @@
 mod support;
 
 use std::{
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
 };
 
-use support::{World, inventory};
+use support::{World, flip, inventory};
 
 /// Files below a folder of the destination, largest first.
 fn stored(world: &World, folder: &str) -> Vec<PathBuf> {
@@ -29,14 +29,6 @@ fn noise(size: usize) -> Vec<u8> {
             (state >> 32) as u8
         })
         .collect()
-}
-
-fn flip(path: &Path) {
-    let mut content = std::fs::read(path).unwrap();
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::fs::write(path, content).unwrap();
 }
 
 /// A world with one version and its largest pack damaged inside.

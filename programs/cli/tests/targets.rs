@@ -337,3 +337,101 @@ fn mistakes_with_ftp_are_named() {
     };
     fails_with(other.backup(&world), &["cannot be reached"]);
 }
+
+/// A server's folder before and after a benchmark and a copy, with folders that hold nothing.
+fn tree(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Copies a backup there, measures beside it, loses data at the first and heals it from the copy.
+fn serves_as_second_destination(place: &Place, root: &std::path::Path) {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    let first = world.destination();
+    let first = first.to_str().unwrap();
+    let mut options = vec!["--passphrase=secret".to_owned()];
+    options.extend(place.options.iter().cloned());
+    let run = |arguments: &[&str]| {
+        let mut all: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        all.extend(options.iter().cloned());
+        world.run(&all)
+    };
+    run(&["sync", first, &place.url]).expect(0);
+    run(&["sync", first, &place.url, "--sync-verify-hash"]).expect(0);
+    let before = tree(root);
+    let quick = [
+        "--benchmark-sizes=4kb,64kb",
+        "--benchmark-concurrency=1,3",
+        "--benchmark-max-upload=2mb",
+        "--benchmark-data-size=1mb",
+    ];
+    place.run(&world, "benchmark", &quick).expect(0);
+    let after = tree(root);
+    assert_eq!(after, before, "the benchmark leaves nothing");
+    let whole = support::inventory(&world.destination());
+    for (path, _) in &whole {
+        std::fs::remove_file(path).unwrap();
+        // All names but one remain, so what belongs together is known.
+        run(&[
+            "repair",
+            first,
+            &format!("--heal-from={}", place.url),
+            "--heal-versions",
+        ])
+        .expect(0);
+        assert_eq!(
+            support::inventory(&world.destination()),
+            whole,
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_webdav_server_serves_as_second_destination() {
+    let Some(server) = or_skip("second on nginx", servers::webdav::nginx()) else {
+        return;
+    };
+    serves_as_second_destination(&Place::webdav(&server), &server.root());
+}
+
+#[test]
+fn an_s3_server_serves_as_second_destination() {
+    let Some(server) = or_skip("second on s3s-fs", servers::s3::s3s_fs()) else {
+        return;
+    };
+    let place = Place::s3(&server).with("--no-conditional-writes");
+    serves_as_second_destination(&place, &server.root());
+}
+
+#[test]
+fn an_ssh_server_serves_as_second_destination() {
+    let Some(server) = SshServer::start() else { return };
+    let home = server.home();
+    serves_as_second_destination(&Place::openssh(&server), &home);
+}
+
+#[test]
+fn an_ftp_server_serves_as_second_destination() {
+    let Some(server) = or_skip("second on vsftpd", servers::ftp::vsftpd()) else {
+        return;
+    };
+    let place = Place {
+        url: format!("ftp://127.0.0.1:{}/{}/copy", server.port, servers::ftp::FOLDER),
+        options: Vec::new(),
+    };
+    serves_as_second_destination(&place, &server.root());
+}

@@ -7,12 +7,11 @@ mod support;
 
 use std::{
     fs::File,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use support::{World, inventory};
+use support::{World, flip, inventory};
 
 fn versions(world: &World) -> Vec<serde_json::Value> {
     let lines = world.on_destination("list-filesets", &["--json"]).json();
@@ -51,14 +50,6 @@ fn names(world: &World, number: usize) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn flip(path: &Path) {
-    let mut content = std::fs::read(path).unwrap();
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::fs::write(path, content).unwrap();
 }
 
 fn lock(path: &Path) -> File {
@@ -149,7 +140,11 @@ fn standard_input_without_a_byte_makes_no_version() {
     .map(str::to_owned);
     world.run_with_input(&arguments, b"a dump").expect(0);
     let outcome = world.run_with_input(&arguments, b"").expect(100);
-    assert!(outcome.stderr.contains("not") || outcome.stderr.contains("without"));
+    assert!(
+        outcome.stderr.contains("without a single byte"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(versions(&world).len(), 1);
     assert_eq!(restored(&world, 0)[0].1, b"a dump");
 }
@@ -298,4 +293,115 @@ fn numbers_beyond_sense_are_cut_or_refused() {
     world.backup(&["--concurrency-max-threads=100000"]).expect(0);
     let outcome = world.backup(&["--dblock-size=1tb"]).expect(100);
     assert!(outcome.stderr.contains("the most is 1gb"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_destination_that_is_empty_although_it_held_a_backup_gets_no_new_one() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    let away = world.path("away");
+    std::fs::rename(world.destination(), &away).unwrap();
+    for arguments in [&[][..], &["--dry-run"][..]] {
+        let outcome = world.backup(arguments).expect_error(100, "EmptyRemoteLocation");
+        assert!(outcome.stderr.contains("mounted"), "{}", outcome.stderr);
+        assert!(!world.destination().exists());
+    }
+    std::fs::rename(&away, world.destination()).unwrap();
+    world.backup(&[]).expect(1);
+    // Whoever means it moves the local database away, as the message says.
+    std::fs::remove_dir_all(world.destination()).unwrap();
+    for (path, _) in inventory(&world.data_folder()) {
+        if path.extension().is_some_and(|extension| extension == "sqlite") {
+            std::fs::rename(&path, world.path("moved")).unwrap();
+        }
+    }
+    world.backup(&[]).expect(0);
+}
+
+#[test]
+fn a_local_database_that_cannot_be_opened_keeps_nobody_from_a_restore() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    let database = world.path("folder.sqlite");
+    std::fs::create_dir(&database).unwrap();
+    let option = format!("--dbpath={}", database.display());
+    let into = format!("--restore-path={}", world.path("restored").display());
+    let outcome = world.on_destination("restore", &[&option, &into]).expect(2);
+    assert!(
+        outcome.stderr.contains("LocalDatabaseUnusable"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(inventory(&world.path("restored")).len(), 2);
+    world.on_destination("list-broken-files", &[&option]).expect(2);
+}
+
+#[test]
+fn the_age_from_which_a_session_is_over_can_be_chosen() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    world
+        .on_destination("compact", &["--session-age-max=30D"])
+        .expect(0);
+    world
+        .on_destination("compact", &["--session-age-max=soon"])
+        .expect_error(200, "InvalidOptionValue");
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_pack_costs_its_files_and_no_others() {
+    let world = World::new();
+    let noise = |seed: u64| -> Vec<u8> {
+        (1..300_000_u64)
+            .map(|number| ((number + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8)
+            .collect()
+    };
+    std::fs::write(world.source().join("noise"), noise(0)).unwrap();
+    world.backup(&["--no-backend-verification"]).expect(0);
+    std::fs::write(world.source().join("more"), noise(1 << 40)).unwrap();
+    world.backup(&["--no-backend-verification"]).expect(0);
+    let mut packs = inventory(&world.destination().join("packs"));
+    packs.sort_by_key(|(_, content)| content.len());
+    let largest = packs.pop().unwrap().0;
+    std::fs::remove_file(&largest).unwrap();
+    std::os::unix::fs::symlink(&largest, &largest).unwrap();
+    let into = format!("--restore-path={}", world.path("restored").display());
+    world.on_destination("restore", &[&into]).expect(3);
+    assert_eq!(inventory(&world.path("restored")).len(), 3, "all but one file");
+    let found = world.on_destination("test", &["all"]).expect(3);
+    assert!(found.stdout.contains("packs/"), "{}", found.stdout);
+}
+
+#[test]
+fn a_filter_whose_bracket_is_not_closed_is_refused() {
+    let world = World::new();
+    let outcome = world.backup(&["--exclude=[.*\\.key"]);
+    assert_ne!(outcome.code, 0);
+    assert!(outcome.stderr.contains("close it"), "{}", outcome.stderr);
+    assert!(!world.destination().exists(), "nothing was stored");
+    world.backup(&["--exclude=@[.key"]).expect(0);
+}
+
+#[test]
+fn giving_up_nothing_is_refused() {
+    let world = World::new();
+    world.backup(&[]).expect(0);
+    world.on_destination("delete", &["--give-up="]).expect(200);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_is_told_in_json_as_well() {
+    let world = World::new();
+    let calls: [&[&str]; 3] = [
+        &["backupp", "x", "--json"],
+        &["list", "--json"],
+        &["list", "x", "--parameters-file=/nonexistent", "--json=true"],
+    ];
+    for arguments in calls {
+        let outcome = world.run(arguments);
+        assert_ne!(outcome.code, 0, "{arguments:?}");
+        let line = outcome.json().pop().unwrap();
+        assert_eq!(line["type"], "error", "{line}");
+        assert_eq!(line["exit_code"], outcome.code, "{line}");
+    }
 }

@@ -3,7 +3,7 @@
 //! destinations, the data folder, exit codes and error ids.
 //!
 //! Reading order: [`value`] (formats), [`options`] (table, parser), [`commands`] (table), [`help`],
-//! [`destination`] and [`target`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`]; then what surrounds an operation: [`secrets`],
+//! [`question`], [`destination`] and [`target`], [`data_folder`] and [`dbconfig`], [`exit_code`] and [`error_id`]; then what surrounds an operation: [`secrets`],
 //! [`scripts`], [`reports`].
 //!
 //! Nothing here runs a backup or prints; programs do.
@@ -19,6 +19,7 @@ pub mod exit_code;
 pub mod help;
 pub mod options;
 pub mod process_lock;
+pub mod question;
 pub mod reports;
 pub mod scripts;
 pub mod secrets;
@@ -29,3 +30,4 @@ pub use environment::Environment;
 pub use error_id::UserError;
 pub use exit_code::ExitCode;
 pub use options::{Options, ParseContext};
+pub use question::{Question, question};

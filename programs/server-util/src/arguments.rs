@@ -96,24 +96,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line; none asks for help.
+    /// Reads the command line.
     pub fn read(
         given: impl IntoIterator<Item = OsString>,
         environment: &Environment,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Self, String> {
         let mut words = Vec::new();
         for word in given {
             words.push(
                 word.into_string()
                     .map_err(|_| "an argument is not valid UTF-8".to_owned())?,
             );
-        }
-        if words.is_empty()
-            || words
-                .iter()
-                .any(|word| matches!(word.as_str(), "--help" | "-h" | "-?" | "help"))
-        {
-            return Ok(None);
         }
         let (mut positional, mut options) = (Vec::new(), BTreeMap::new());
         let mut words = words.into_iter();
@@ -171,12 +164,12 @@ impl Arguments {
         {
             options.insert("settings-encryption-key", key.to_owned());
         }
-        Ok(Some(Self {
+        Ok(Self {
             command,
             positional,
             options,
             data_folder,
-        }))
+        })
     }
 
     /// The value of an option.
@@ -230,7 +223,7 @@ pub fn help() -> String {
 mod tests {
     use super::*;
 
-    fn read(words: &[&str]) -> Result<Option<Arguments>, String> {
+    fn read(words: &[&str]) -> Result<Arguments, String> {
         Arguments::read(words.iter().map(OsString::from), &Environment::from_process())
     }
 
@@ -244,7 +237,7 @@ mod tests {
             "--hosturl=http://x/",
             "--wait",
         ]);
-        let arguments = arguments.ok().flatten().expect("a command");
+        let arguments = arguments.ok().expect("a command");
         assert_eq!(arguments.command, "run");
         assert_eq!(arguments.positional, ["My backup"]);
         assert_eq!(arguments.text("poll-interval"), Some("7"));
@@ -269,6 +262,6 @@ mod tests {
                 .err()
                 .is_some_and(|error| error.contains("needs a value"))
         );
-        assert!(read(&[]).is_ok_and(|arguments| arguments.is_none()));
+        assert!(read(&[]).is_err());
     }
 }

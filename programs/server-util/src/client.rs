@@ -55,11 +55,16 @@ pub struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .timeout(std::time::Duration::from_secs(ANSWER_SECONDS))
             .danger_accept_invalid_certs(
                 arguments.text("host-cert") == Some("*") || arguments.is_on("insecure"),
-            )
+            );
+        if is_plain(arguments.url()) {
+            // A machine without any certificate authority can still talk to its own server.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder
             .build()
             .map_err(|error| Failure::new(format!("failed to start: {error}")))?;
         Ok(Self {
@@ -261,6 +266,12 @@ impl<'a> Client<'a> {
         }
         self.remember(None)
     }
+}
+
+/// Whether no TLS is spoken with the server.
+fn is_plain(url: &str) -> bool {
+    url.split_once("://")
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
 }
 
 fn reason(status: StatusCode, bytes: &[u8]) -> String {

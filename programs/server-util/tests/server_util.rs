@@ -176,3 +176,48 @@ fn the_server_is_paused_resumed_and_asked_for_its_health() {
     assert_eq!(world.util(&["health"]).1["healthy"], true);
     assert_eq!(world.util(&["issue-forever-token"]).0, 1);
 }
+
+#[test]
+fn a_machine_without_certificate_authorities_reaches_its_server_over_plain_http() {
+    let world = World::start(&[]);
+    let nothing = tempfile::tempdir().unwrap();
+    let asked = |url: &str| {
+        Command::new(env!("CARGO_BIN_EXE_duplicati-server-util"))
+            .args(["health", &format!("--hosturl={url}")])
+            .env("HOME", world.folder.path())
+            .env("SSL_CERT_DIR", nothing.path())
+            .env("SSL_CERT_FILE", nothing.path().join("none.pem"))
+            .output()
+            .unwrap()
+    };
+    let plain = asked(&world.url);
+    assert!(
+        plain.status.success(),
+        "{}",
+        String::from_utf8_lossy(&plain.stderr)
+    );
+    assert!(asked(&world.url.replace("http", "HTTP")).status.success());
+    // Over TLS nobody could be trusted.
+    assert_eq!(asked(&world.url.replace("http", "https")).status.code(), Some(1));
+}
+
+#[test]
+fn help_and_version_need_no_server() {
+    for (words, wanted) in [
+        (&["help"][..], "list-backups"),
+        (&["--help"], "list-backups"),
+        (&["-h"], "list-backups"),
+        (&["run", "--help"], "list-backups"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_duplicati-server-util"))
+            .args(words)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && text.contains(wanted),
+            "{words:?}: {text}"
+        );
+    }
+}

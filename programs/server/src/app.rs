@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! From options to a running server, and back to an exit code.
 
-use std::{io::Write, path::Path, process::ExitCode as ProcessExit, sync::Arc};
+use std::{ffi::OsString, io::Write, path::Path, process::ExitCode as ProcessExit, sync::Arc};
 
 use duplicati_actors::job_queue::JobQueue;
 use duplicati_api::{
@@ -13,7 +13,7 @@ use duplicati_api::{
     state::{App, Parts, ServerOptions as ApiOptions, State},
 };
 use duplicati_engine::{clock::SystemClock, source::filter::FilterEnvironment};
-use duplicati_programs_common::{Environment, UserError, data_folder, error_id::ids};
+use duplicati_programs_common::{Environment, Question, UserError, data_folder, error_id::ids, question};
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 
@@ -37,10 +37,14 @@ const EXIT_PASSWORD_SET: u8 = 102;
 const EXIT_PASSWORD_KNOWN: u8 = 103;
 const DATABASE_FILE: &str = "Duplicati-server.sqlite";
 
-/// Runs the program.
-pub fn run() -> ProcessExit {
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ProcessExit {
+    if question(&arguments) == Some(Question::Version) {
+        print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
+        return ProcessExit::SUCCESS;
+    }
     let environment = Environment::from_process();
-    let started = ServerOptions::read(std::env::args_os().skip(1), &environment).and_then(|options| {
+    let started = ServerOptions::read(arguments, &environment).and_then(|options| {
         if options.is_given("help") {
             print(&options::help());
             return Ok(ProcessExit::SUCCESS);

@@ -1,16 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-server`: keeps jobs, runs them on schedule or on request, and answers Duplicati's HTTP API.
-//!
-//! Reading order: [`options`] (what can be said at the start), [`app`] (from there to a running server and back), [`lock`], [`listener`],
-//! [`commands`] (how jobs are carried out), [`logging`].
-
-mod app;
-mod commands;
-mod listener;
-mod lock;
-mod logging;
-mod options;
-mod stop;
+//! `duplicati-server` as a program of its own; everything is in the library beside it.
 
 use mimalloc::MiMalloc;
 
@@ -18,5 +7,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    app::run()
+    duplicati_server::run(std::env::args_os().skip(1).collect())
 }

@@ -11,15 +11,15 @@ use std::{
 use duplicati_backends::{FileEntry, Files};
 use duplicati_engine::{
     clock::{Clock, SystemClock},
+    mirror::{Plan, plan},
     storage::StoreErrorKind,
 };
-use duplicati_programs_common::{Environment, Options, ParseContext, target};
+use duplicati_programs_common::{Environment, Options, ParseContext, Question, question, target};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use crate::{
     arguments::Arguments,
     copying::{self, Pair, again},
-    plan::{Plan, plan},
 };
 
 const HELP: &str = "\
@@ -47,24 +47,27 @@ const RUNTIME_THREADS: usize = 2;
 /// The code for \"stopped at the question\".
 const ABORTED: u8 = 255;
 
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
+/// Runs the program with the arguments behind its name.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match question(&arguments) {
+        Some(Question::Version) => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some(Question::Help) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        None if arguments.is_empty() => {
+            print!("{HELP}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
+    let words: Vec<String> = arguments
+        .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    if words.is_empty()
-        || words
-            .iter()
-            .any(|word| matches!(word.as_str(), "--help" | "-h" | "-?"))
-    {
-        print!("{HELP}");
-        return ExitCode::from(u8::from(words.is_empty()));
-    }
-    if words.iter().any(|word| word == "--version") {
-        println!("{}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
     let code = Arguments::parse(&words).and_then(|arguments| carry_out(&arguments));
     code.map_or_else(
         |message| {
@@ -123,7 +126,11 @@ async fn list(
 ) -> Result<Vec<FileEntry>, String> {
     match again(arguments, || files.list_files(true)).await {
         Err(error) if may_be_missing && error.kind == StoreErrorKind::NotFound => Ok(Vec::new()),
-        other => other.map_err(|error| error.to_string()),
+        other => {
+            let mut entries = other.map_err(|error| error.to_string())?;
+            entries.retain(|entry| !entry.is_folder);
+            Ok(entries)
+        }
     }
 }
 
@@ -156,7 +163,7 @@ async fn synchronize(pair: &Pair, arguments: &Arguments, stamp: &str) -> Result<
     Ok(u8::try_from(failed).unwrap_or(ABORTED - 1).min(ABORTED - 1))
 }
 
-fn print_plan(plan: &Plan, arguments: &Arguments) {
+fn print_plan(plan: &Plan<FileEntry>, arguments: &Arguments) {
     let rows = [
         ("copy", &plan.copy),
         ("replace", &plan.replace),

@@ -5,9 +5,9 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use duplicati_backends::{FileEntry, Files};
-use duplicati_engine::storage::StoreError;
+use duplicati_engine::{mirror::Plan, storage::StoreError};
 
-use crate::{arguments::Arguments, plan::Plan};
+use crate::arguments::Arguments;
 
 /// The two targets.
 pub struct Pair {
@@ -16,7 +16,7 @@ pub struct Pair {
 }
 
 /// Carries the plan out; returns how many files failed.
-pub async fn carry_out(pair: &Pair, plan: &Plan, arguments: &Arguments, stamp: &str) -> u32 {
+pub async fn carry_out(pair: &Pair, plan: &Plan<FileEntry>, arguments: &Arguments, stamp: &str) -> u32 {
     let mut failed = 0;
     let mut differing = Vec::new();
     if arguments.verify_contents {

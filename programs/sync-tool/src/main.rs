@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `duplicati-sync-tool`: makes one target the copy of another, file by file, without opening any of them.
-//!
-//! Reading order: [`app`] (arguments → exit code), [`arguments`], [`plan`] (what is to be done, without doing it), [`copying`].
-
-mod app;
-mod arguments;
-mod copying;
-mod plan;
+//! `duplicati-sync-tool` as a program of its own; everything is in the library beside it.
 
 fn main() -> std::process::ExitCode {
-    app::run()
+    duplicati_sync_tool::run(std::env::args_os().skip(1).collect())
 }

@@ -103,3 +103,16 @@ fn a_folder_is_copied_to_webdav_with_options_for_one_side() {
         "data"
     );
 }
+
+#[test]
+fn every_spelling_of_help_and_the_version_are_answered() {
+    for word in ["help", "--help", "-h", "-?"] {
+        let (code, text) = run(&[word]);
+        assert!(code == 0 && text.contains("--verify-contents"), "{word}: {text}");
+    }
+    assert_eq!(
+        run(&["--version"]),
+        (0, format!("{}\n", env!("CARGO_PKG_VERSION")))
+    );
+    assert_eq!(run(&[]).0, 1);
+}

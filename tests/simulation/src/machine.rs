@@ -223,6 +223,8 @@ impl Machine {
                 small_count_max: 3,
             },
             host: format!("machine-{}", self.peer),
+            // Short, so that living sessions are taken for dead as well.
+            session_age_seconds_max: 24 * 3600,
             ..CompactOptions::new(PACK_SIZE_BYTES)
         };
         self.world.count(|counts| counts.compactions += 1);

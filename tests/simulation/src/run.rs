@@ -431,6 +431,8 @@ async fn settle(turn: &mut Loop) -> Result<(), Violation> {
                     small_size_bytes: 0,
                     small_count_max: 3,
                 },
+                // Whoever is still open after two days is dead.
+                session_age_seconds_max: 24 * 3600,
                 ..CompactOptions::new(6 << 10)
             };
             let report = run_compact(

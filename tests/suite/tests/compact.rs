@@ -8,6 +8,7 @@ mod maintenance;
 use std::sync::Arc;
 
 use duplicati_engine::storage::{ObjectKind, ObjectName, Store, memory::MemoryStore};
+use duplicati_testkit::{Fault, FaultyStore, OperationKind, When};
 use maintenance::*;
 
 fn bytes(store: &MemoryStore) -> u64 {
@@ -103,6 +104,67 @@ async fn an_old_session_is_fenced_and_cannot_commit_afterwards() {
         .put_object(&session.into(), &repository.data, b"{}")
         .await;
     assert!(late.unwrap_err().to_string().contains("exists"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_two_days_is_alive_unless_a_shorter_age_is_chosen() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, None).await;
+    let ids = place.history(&repository, "a").await;
+    delete(&repository, &ids[..1]).await;
+    let mut time = duplicati_engine::clock::Clock::now(&*clock());
+    time.seconds -= 2 * 24 * 3600;
+    let session = put_new_session(&repository, &duplicati_engine::clock::text(time)).await;
+    let first = compact(&repository, None, compact_options()).await.unwrap();
+    assert_eq!(first.waiting_for.len(), 1);
+    assert_eq!(first.waiting_for[0].id, session);
+    let mut options = compact_options();
+    options.session_age_seconds_max = 24 * 3600;
+    let second = compact(&repository, None, options).await.unwrap();
+    assert!(second.is_finished() && second.fenced_sessions == 1, "{second:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_when_needed_chunks_lose_their_place_under_way() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+    let ids = place.history(&repository, "a").await;
+    delete(&repository, &ids[..2]).await;
+    let expected = contents(&repository).await;
+    // It waits between what it decides and what it deletes.
+    let when = When::every(|operation| {
+        operation.kind == OperationKind::Put
+            && operation
+                .name
+                .as_ref()
+                .is_some_and(|name| name.kind() == ObjectKind::Plan)
+    });
+    let faulty =
+        Arc::new(FaultyStore::new(Arc::clone(&store) as Arc<dyn Store>).with(when.times(1), Fault::Hang));
+    let collector = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+    let running = tokio::spawn(async move { compact(&collector, None, compact_options()).await });
+    faulty.wait_until_hanging(1).await;
+    let packs = count(&store, ObjectKind::Pack);
+    for info in store.inventory() {
+        if info.name.kind() == ObjectKind::IndexSegment {
+            store.delete(&info.name).await.unwrap();
+        }
+    }
+    faulty.release();
+    let refused = running.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("run `repair`"), "{refused}");
+    assert_eq!(count(&store, ObjectKind::Pack), packs, "nothing is deleted");
+    repair(&repository, None).await.unwrap();
+    assert_eq!(contents(&repository).await, expected);
+    assert!(
+        compact(&repository, None, compact_options())
+            .await
+            .unwrap()
+            .is_finished()
+    );
+    assert_eq!(contents(&repository).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

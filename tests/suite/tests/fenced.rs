@@ -242,3 +242,33 @@ async fn of_two_who_make_a_repository_at_once_the_second_uses_that_of_the_first_
     let opened = Repository::open(store, Some(&unlock)).await.unwrap();
     assert_eq!(opened.config.repository_id, first.config.repository_id);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_exchanged_under_way_gets_no_index_and_no_version() {
+    let place = Arc::new(Workplace::new());
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+    place.back_up(&repository, "a").await.unwrap();
+    place.write("new", &noise(7, 150_000));
+    let other = MemoryStore::new();
+    let other = Arc::new(other);
+    create(Arc::clone(&other) as Arc<dyn Store>, Some("secret")).await;
+    let config = other.get(&ObjectName::CONFIG, None).await.unwrap();
+
+    let faulty = held(&store, ObjectKind::Pack);
+    let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+    let backup = tokio::spawn({
+        let place = Arc::clone(&place);
+        async move { place.back_up(&repository, "a").await }
+    });
+    faulty.wait_until_hanging(1).await;
+    let counted = |kind| count(&store, kind);
+    let (segments, snapshots) = (counted(ObjectKind::IndexSegment), counted(ObjectKind::Snapshot));
+    store.delete(&ObjectName::CONFIG).await.unwrap();
+    store.put(&ObjectName::CONFIG, config).await.unwrap();
+    faulty.release();
+    let refused = backup.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("another repository"), "{refused}");
+    assert_eq!(counted(ObjectKind::IndexSegment), segments);
+    assert_eq!(counted(ObjectKind::Snapshot), snapshots);
+}

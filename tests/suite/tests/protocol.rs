@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use duplicati_engine::{
     repository::Repository,
-    storage::{ObjectKind, Store, StoreErrorKind, memory::MemoryStore},
+    storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
 };
 use duplicati_testkit::{Fault, FaultyStore, Operation, OperationKind, When};
 use maintenance::*;
@@ -210,4 +210,21 @@ async fn a_snapshot_is_never_committed_without_a_pack_that_failed() {
         );
         assert_whole(&repository, &format!("pack {skipped}")).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_newer_program_is_left_alone_whatever_its_shape() {
+    let place = Workplace::new();
+    let store = Arc::new(MemoryStore::new());
+    let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+    place.history(&repository, "a").await;
+    let name = ObjectName::of(ObjectKind::Plan, [5; 16]);
+    repository
+        .put_object(&name, &repository.index, br#"{"version": 2, "other": true}"#)
+        .await
+        .unwrap();
+    repair_everything(&repository).await.unwrap();
+    assert_eq!(count(&store, ObjectKind::Plan), 1, "not ours to judge");
+    let refused = place.back_up(&repository, "a").await.unwrap_err();
+    assert!(refused.to_string().contains("newer program"), "{refused}");
 }

@@ -14,7 +14,7 @@ struct Part {
     never: &'static [&'static str],
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         folder: "engine/",
         may_use: &[],
@@ -38,6 +38,20 @@ const PARTS: [Part; 6] = [
         folder: "api/",
         may_use: &["duplicati-engine", "duplicati-actors"],
         never: &["opendal", "russh", "clap", "rusqlite", "ractor"],
+    },
+    Part {
+        // One file with all programs in it.
+        folder: "programs/all/",
+        may_use: &[
+            "duplicati-programs-common",
+            "duplicati-cli",
+            "duplicati-server",
+            "duplicati-server-util",
+            "duplicati-backend-tool",
+            "duplicati-backend-tester",
+            "duplicati-sync-tool",
+        ],
+        never: &[],
     },
     Part {
         folder: "programs/",

@@ -55,8 +55,8 @@ impl Failure {
     }
 }
 
-/// What the kernel answers when bytes cannot be read from the medium, or do not match the checksums of the file system.
-const MEDIUM_FAULTS: [Errno; 3] = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
+/// What the kernel answers when bytes cannot be read from the medium, do not match the checksums of the file system, or lie behind a link that leads nowhere.
+const MEDIUM_FAULTS: [Errno; 4] = [Errno::IO, Errno::BADMSG, Errno::UCLEAN, Errno::LOOP];
 
 fn describe(errno: Errno) -> (StoreErrorKind, Option<&'static str>) {
     match errno {

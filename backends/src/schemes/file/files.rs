@@ -115,6 +115,13 @@ impl Files for LocalStore {
         })
     }
 
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        let path = path.to_owned();
+        self.run("delete", move |folder| {
+            fs::remove_dir(folder.path_of(&path)).map_err(|error| folder.file_failure("delete", &path, error))
+        })
+    }
+
     fn create_folder(&self) -> StoreFuture<'_, ()> {
         self.run("prepare", |folder| {
             fs::create_dir_all(&folder.root).map_err(|error| folder.file_failure("prepare", "", error))

@@ -155,7 +155,7 @@ fn what_is_not_a_file_is_an_error_and_never_a_wait() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
     assert_eq!(
         store.folder.get(&name, None).unwrap_err().kind,
-        StoreErrorKind::Other
+        StoreErrorKind::Unreadable
     );
     assert_eq!(
         store.folder.put(&name, b"x").unwrap_err().kind,

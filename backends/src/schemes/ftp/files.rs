@@ -77,6 +77,25 @@ impl Files for FtpStore {
         })
     }
 
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let object = if path.is_empty() { "(root)" } else { path };
+            let error = self.error("delete", object);
+            let mut held = self.pool.take().await.map_err(&error)?;
+            let absolute = self.path(&held, path);
+            // It may be the folder that the connection is in.
+            let root = self.path(&held, "");
+            let result = async {
+                let above = root.rsplit_once('/').map_or("/", |(above, _)| above);
+                held.enter(if above.is_empty() { "/" } else { above }).await?;
+                held.remove_folder(&absolute).await
+            }
+            .await;
+            self.lock_folders().remove(path);
+            held.settle(result).map_err(error)
+        })
+    }
+
     fn create_folder(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.prepare_root(true))
     }

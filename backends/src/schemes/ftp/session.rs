@@ -247,6 +247,10 @@ impl Session {
         self.control.ask(&format!("MKD {path}")).await
     }
 
+    pub(super) async fn remove_folder(&mut self, path: &str) -> Result<(), Trouble> {
+        done(self.control.ask(&format!("RMD {path}")).await?)
+    }
+
     /// Gives a file another name. Most servers replace a file that has it.
     pub(super) async fn rename(&mut self, from: &str, to: &str) -> Result<(), Trouble> {
         let reply = self.control.ask(&format!("RNFR {from}")).await?;

@@ -153,6 +153,18 @@ impl Files for SftpStore {
         })
     }
 
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let at = &self.paths.of(path);
+            let object = if path.is_empty() { "(root)" } else { path };
+            self.run(&self.failure("delete", object), Load::Light, |lease| async move {
+                let request = Request::RemoveFolder { path: at.clone() };
+                lease.ask(request).await?.into_done().about(at)
+            })
+            .await
+        })
+    }
+
     fn create_folder(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.run(

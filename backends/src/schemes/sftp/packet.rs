@@ -20,6 +20,7 @@ const OPENDIR: u8 = 11;
 const READDIR: u8 = 12;
 const REMOVE: u8 = 13;
 const MKDIR: u8 = 14;
+const RMDIR: u8 = 15;
 const STAT: u8 = 17;
 const RENAME: u8 = 18;
 pub(super) const STATUS: u8 = 101;
@@ -87,6 +88,10 @@ pub(super) enum Request {
         path: Bytes,
     },
     MakeFolder {
+        path: Bytes,
+    },
+    /// Only an empty one goes.
+    RemoveFolder {
         path: Bytes,
     },
     Rename {
@@ -173,6 +178,7 @@ impl Request {
             Request::OpenFolder { path } => body.only(path, OPENDIR),
             Request::ReadFolder { handle } => body.only(handle, READDIR),
             Request::Remove { path } => body.only(path, REMOVE),
+            Request::RemoveFolder { path } => body.only(path, RMDIR),
             Request::MakeFolder { path } => {
                 body.text(path);
                 body.permissions(FOLDER_MODE);

@@ -84,6 +84,34 @@ impl Files for WebdavStore {
         })
     }
 
+    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let object: &str = if path.is_empty() { "(root)" } else { path };
+            // A server removes a collection with all that is in it.
+            let entries = self.list_folder(path, "1").await?.unwrap_or_default();
+            if entries.iter().any(|entry| entry.path != path) {
+                let message = "the folder is not empty";
+                return Err(self
+                    .connection
+                    .failure("delete", &object, StoreErrorKind::Other, message));
+            }
+            let url_path = if path.is_empty() {
+                String::new()
+            } else {
+                format!("{path}/")
+            };
+            let answer = self
+                .connection
+                .simple("delete", &object, Method::DELETE, &url_path)
+                .await?;
+            if answer.status.is_success() && answer.status != StatusCode::MULTI_STATUS {
+                Ok(())
+            } else {
+                Err(self.connection.refusal("delete", &object, &answer))
+            }
+        })
+    }
+
     fn create_folder(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.prepare_root(true))
     }

@@ -41,6 +41,14 @@ pub enum FilterError {
         /// The name as given.
         name: String,
     },
+    /// A regular expression or group begins and does not end.
+    #[error(
+        "filter {text} begins with a bracket and does not end with one; close it, or put @ before it if it is the name of a file"
+    )]
+    Unclosed {
+        /// The rule.
+        text: String,
+    },
     /// A serialized filter has a part without sign.
     #[error("filter part {text} has no sign; begin it with + or -")]
     MissingSign {
@@ -98,6 +106,10 @@ impl FilterExpression {
                 members.extend(patterns.iter().map(|pattern| Self::simple(pattern)));
             }
             return Ok(Self::Group(members));
+        }
+        // A bracket that nobody closed would be taken for a name that no file has, and what was to be left out would be stored.
+        if text.starts_with(['[', '{']) {
+            return Err(FilterError::Unclosed { text });
         }
         Ok(Self::simple(&text))
     }

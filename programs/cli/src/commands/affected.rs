@@ -23,10 +23,10 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let packs = packs(invocation)?;
     let connection = Target::of(invocation)?.open_to_read(invocation).await?;
     let all = versions::list(invocation, &connection.repository).await?;
-    let mut local = connection.local()?;
+    let mut local = connection.local_to_read(invocation)?;
     let report = run_affected(
         Arc::clone(&connection.repository),
-        Some(&mut local),
+        local.as_mut(),
         packs,
         full,
         invocation.control.clone(),

@@ -22,6 +22,7 @@ use super::{
     backup_options::backup_options,
     compact::{compact, compact_options, compact_values},
     delete::deleted_values,
+    remote_sync::RemoteSync,
 };
 use crate::{
     connection::{Connection, Target, folder_identities},
@@ -43,6 +44,7 @@ const RUNS_LOOKED_AT: u32 = 200;
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let mut options = backup_options(invocation)?;
     let policy = retention::policy(&invocation.options)?;
+    let remote_sync = RemoteSync::from_options(invocation)?;
     let target = Target::of(invocation)?;
     let destination = target.destination.clone();
     // First, so that nothing is made at the destination of a backup that must not run without.
@@ -85,12 +87,19 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     )
     .await;
     let followed = told(invocation, "FollowUpFailed", followed)?.unwrap_or_else(|| json!({}));
+    let copied = match &remote_sync {
+        Some(config) if !report.partial && !invocation.is_dry_run() => {
+            let copied = config.carry_out(invocation, &connection, &monitor).await;
+            told(invocation, "RemoteSyncFailed", copied)?.unwrap_or(serde_json::Value::Null)
+        }
+        _ => serde_json::Value::Null,
+    };
     print_summary(invocation, &connection, &report)?;
     let code = exit_code(invocation, &report);
     let values = backup_values(&report.progress, report.partial, invocation.is_dry_run());
     CommandResult::new(invocation)
         .with_all(values)
-        .with_all(json!({"RepairResults": null, "LockResults": null, "RemoteSynchronizationResults": null}))
+        .with_all(json!({"RepairResults": null, "LockResults": null, "RemoteSynchronizationResults": copied}))
         .with_all(followed)
         .with(
             "DeleteResults",

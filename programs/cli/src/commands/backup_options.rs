@@ -17,6 +17,8 @@ use crate::{
 
 /// Uploads at once when the user sets no limit.
 const UPLOADS_WITHOUT_LIMIT: usize = 16;
+/// Average chunk of a new repository unless chosen, bytes.
+const CHUNK_SIZE_BYTES_AVERAGE: u64 = 128 << 10;
 /// Smallest pack that a user may ask for, bytes.
 const PACK_SIZE_BYTES_MIN: u64 = 1 << 20;
 /// Largest pack that a user may ask for, bytes: three of them are in memory at a time.
@@ -87,6 +89,27 @@ pub fn backup_options(invocation: &Invocation) -> Outcome<BackupOptions> {
     };
     backup.pack_size_bytes = pack_size_bytes(invocation)?;
     Ok(backup)
+}
+
+/// The options that decide how fast a backup is, for a benchmark of its own data.
+pub fn benchmark_options(invocation: &Invocation) -> Outcome<BackupOptions> {
+    let options = &invocation.options;
+    Ok(BackupOptions {
+        filter: invocation.source_filter()?,
+        zstd_level: options.zstd_level(),
+        workers: workers(options),
+        uploads: uploads(options),
+        verify_packs: !options.bool("skip-pack-verification"),
+        pack_size_bytes: pack_size_bytes(invocation)?,
+        host: host_name(options),
+        program: program(),
+        ..BackupOptions::default()
+    })
+}
+
+/// Average chunk of a new repository, bytes.
+pub fn chunk_size_bytes(options: &Options) -> u64 {
+    options.size("blocksize").unwrap_or(CHUNK_SIZE_BYTES_AVERAGE)
 }
 
 /// Which paths to look at, when the user knows what has changed.

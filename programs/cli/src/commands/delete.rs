@@ -94,6 +94,11 @@ async fn give_up(invocation: &Invocation, connection: &Connection) -> Outcome<Ex
             ))
         })?);
     }
+    if snapshots.is_empty() {
+        return Err(wrong_arguments(
+            "--give-up names no version; list-broken-files shows those that cannot be read",
+        ));
+    }
     let options = GiveUpOptions {
         snapshots,
         dry_run: invocation.is_dry_run(),

@@ -18,11 +18,11 @@ use crate::{
 pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let connection = Target::of(invocation)?.open_to_read(invocation).await?;
     let monitor = invocation.monitor();
-    let mut local = connection.local()?;
+    let mut local = connection.local_to_read(invocation)?;
     let display = ProgressDisplay::start(&invocation.console, &monitor, Work::Maintenance);
     let outcome = run_check(
         Arc::clone(&connection.repository),
-        Some(&mut local),
+        local.as_mut(),
         CheckOptions {
             full: invocation.options.bool("full-result"),
         },

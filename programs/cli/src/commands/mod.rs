@@ -6,7 +6,8 @@
 mod affected;
 mod backup;
 mod backup_follow_up;
-mod backup_options;
+pub(crate) mod backup_options;
+mod benchmark;
 mod changelog;
 mod compact;
 mod compare;
@@ -15,6 +16,7 @@ mod create_report;
 mod delete;
 mod dump;
 mod example;
+mod heal;
 mod help;
 mod key;
 mod list;
@@ -27,10 +29,12 @@ mod matching;
 mod path_choice;
 mod purge;
 mod purge_broken_files;
+mod remote_sync;
 mod repair;
 mod restore;
 mod search_entries;
 mod send_mail;
+mod sync;
 mod system_info;
 mod test;
 mod test_filters;
@@ -84,6 +88,8 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("list-broken-files", running!(list_broken_files)),
     ("dump", running!(dump)),
     ("key", running!(key)),
+    ("sync", running!(sync)),
+    ("benchmark", running!(benchmark)),
     ("create-report", running!(create_report)),
     ("test-filters", Handler::Direct(test_filters::run)),
     ("system-info", Handler::Direct(system_info::run)),
@@ -112,7 +118,7 @@ mod tests {
     use super::*;
 
     /// Commands of the table that this version does not carry out.
-    const NOT_AVAILABLE: &[&str] = &["sync"];
+    const NOT_AVAILABLE: &[&str] = &[];
 
     #[test]
     fn every_command_of_the_table_has_a_handler_or_is_known_to_have_none() {

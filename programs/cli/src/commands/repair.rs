@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     backup_options::{host_name, program},
+    heal,
     test::print_damage,
 };
 use crate::{
@@ -32,8 +33,18 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         full: invocation.options.bool("full-result"),
         read_everything: invocation.options.string("full-remote-verification") == Some("True"),
     };
-    let connection = Target::of(invocation)?.open_to_write(invocation).await?;
     let monitor = invocation.monitor();
+    let (connection, healed) = match invocation.options.secret("heal-from") {
+        Some(second) => {
+            let (connection, healed) = heal::heal(invocation, second, &monitor).await?;
+            // A repair would put salvaged pieces in the place of what another copy may still have.
+            if !healed.failures.is_empty() || invocation.is_dry_run() {
+                return heal::finish(invocation, &connection, &healed, &monitor);
+            }
+            (connection, Some(healed))
+        }
+        None => (Target::of(invocation)?.open_to_write(invocation).await?, None),
+    };
     let mut local = connection.local()?;
     let display = ProgressDisplay::start(&invocation.console, &monitor, Work::Maintenance);
     let outcome = run_repair(
@@ -69,7 +80,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     print_damage(invocation, &report.remaining)?;
     if !report.remaining.is_clean() {
         invocation.console.line(
-            "The way out: back up again, as sources that still have the lost data heal all versions; after that, purge-broken-files takes out what stays lost",
+            "The way out: a second destination, if there is one, by --heal-from; or back up again, as sources that still have the lost data heal all versions; after that, purge-broken-files takes out what stays lost",
         )?;
     }
     CommandResult::new(invocation)
@@ -83,6 +94,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
             "LostFileCount": report.remaining.lost_file_count,
             "Dryrun": invocation.is_dry_run(),
         }))
+        .with_all(healed.as_ref().map_or(json!({}), heal::values))
         .errors(!report.remaining.is_clean())
         .finish(
             invocation,

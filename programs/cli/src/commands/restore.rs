@@ -70,7 +70,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         let report = restore_version(invocation, &connection, &index, version, options, &monitor).await?;
         add(&mut total, report);
     }
-    note_broken(&connection, &total)?;
+    note_broken(invocation, &connection, &total)?;
     for object in &total.broken_remote_files {
         let message =
             format!("The stored file {object} is missing or damaged; run repair, and restore again");
@@ -99,7 +99,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
 }
 
 /// Remembers which packs were damaged: the next restore here reads around them where it can, and the next backup does not rely on them.
-fn note_broken(connection: &Connection, report: &RestoreReport) -> Outcome<()> {
+fn note_broken(invocation: &Invocation, connection: &Connection, report: &RestoreReport) -> Outcome<()> {
     let packs: Vec<PackId> = report
         .broken_remote_files
         .iter()
@@ -107,8 +107,16 @@ fn note_broken(connection: &Connection, report: &RestoreReport) -> Outcome<()> {
         .filter(|name| name.kind() == ObjectKind::Pack)
         .map(|name| PackId(name.id()))
         .collect();
-    if connection.database.is_some() && !packs.is_empty() {
-        connection.local()?.note_read_packs(&packs, &[])?;
+    if packs.is_empty() {
+        return Ok(());
+    }
+    if let Some(mut local) = connection.local_to_read(invocation)?
+        && let Err(error) = local.note_read_packs(&packs, &[])
+    {
+        // The files are restored; that must not be lost over a note.
+        invocation
+            .log
+            .warning("LocalDatabaseUnusable", &error.to_string());
     }
     Ok(())
 }

@@ -79,9 +79,9 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
 /// What to do about damage. Without a local database nobody remembers what was found, so `repair` has to look at everything.
 pub fn way_out(connection: &Connection) -> &'static str {
     if connection.database.is_some() {
-        "The way out: run repair, which saves what still opens, then back up again: what the sources still have heals all versions"
+        "The way out: run repair, with --heal-from=<URL> if a second destination has what is damaged; without one it saves what still opens. Then back up again: what the sources still have heals all versions"
     } else {
-        "The way out: run repair --full-remote-verification, which saves what still opens, then back up again: what the sources still have heals all versions"
+        "The way out: run repair --full-remote-verification, with --heal-from=<URL> if a second destination has what is damaged; without one it saves what still opens. Then back up again: what the sources still have heals all versions"
     }
 }
 

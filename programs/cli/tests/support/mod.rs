@@ -159,3 +159,13 @@ pub fn inventory(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files.sort();
     files
 }
+
+/// Changes one bit in the middle of a stored file.
+pub fn flip(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut content = std::fs::read(path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(path, content).unwrap();
+}

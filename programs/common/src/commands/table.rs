@@ -187,17 +187,48 @@ pub const COMMANDS: &[CommandSpec] = &[
     command(
         Commands,
         "sync",
-        "URL source…",
-        (1, None),
-        "Mirrors files one to one, unencrypted and without versions.",
+        "URL second-URL",
+        (2, Some(2)),
+        "Makes a second destination follow the first: copies every stored file \
+         that it lacks, each opened and checked before.",
     )
-    .sources()
     .options(&[
-        "no-encryption",
-        "sync-remote-state",
         "sync-then-delete",
         "sync-verify-hash",
         "sync-recheck",
+        "passphrase",
+        "identity",
+        "no-encryption",
+        "disable-autocreate-folder",
+        "full-result",
+        "dry-run",
+        "json",
+    ]),
+    command(
+        Commands,
+        "benchmark",
+        "URL [source-folder]",
+        (1, Some(2)),
+        "Measures what a destination and this machine bear: requests of several \
+         sizes, a backup and a restore. Leaves nothing behind.",
+    )
+    .own()
+    .options(&[
+        "benchmark-part",
+        "benchmark-sizes",
+        "benchmark-concurrency",
+        "benchmark-max-upload",
+        "benchmark-max-time",
+        "benchmark-data-size",
+        "benchmark-compressibility",
+        "benchmark-change-rate",
+        "benchmark-client-size",
+        "benchmark-window",
+        "plot",
+        "dblock-size",
+        "asynchronous-upload-limit",
+        "tempdir",
+        "json",
     ]),
     command(
         Searching,
@@ -280,9 +311,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         "URL",
         (1, Some(1)),
         "Brings the local database and the destination into agreement; makes \
-         the local database again if it is missing.",
+         the local database again if it is missing; fetches what is damaged \
+         from a second destination.",
     )
     .options(&[
+        "heal-from",
+        "heal-versions",
+        "full-remote-verification",
         "dry-run",
         "version",
         "time",

@@ -75,25 +75,29 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "UseRemoteState",
         "How the sync command knows what the destination has: by listing, by \
          memory, or not at all.",
-    ),
+    )
+    .ignored("both destinations are always listed"),
     option(
         "sync-then-delete",
         Boolean,
         "",
-        "Removes files from the mirror that are gone from the source.",
-    ),
+        "Removes stored files from the second destination that the first has let go, unless the first is damaged.",
+    )
+    .mapped("versions and data that the first destination has removed"),
     option(
         "sync-verify-hash",
         Boolean,
         "",
-        "Compares files in the mirror by hash.",
-    ),
+        "Reads the stored files of both destinations and compares them, also those that were copied before.",
+    )
+    .mapped("stored files of both destinations"),
     option(
         "sync-recheck",
         Boolean,
         "",
-        "Looks at every file of the mirror again.",
-    ),
+        "Opens every stored file of the second destination again and replaces what is damaged there.",
+    )
+    .mapped("stored files of the second destination"),
     logging("log-file", Path, "", "Writes log lines to this file."),
     logging(
         "log-file-log-level",

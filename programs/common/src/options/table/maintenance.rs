@@ -129,6 +129,20 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "Thins out versions with age: pairs of reach and interval such as 1W:1D,4W:1W,12M:1M.",
     ),
     option(
+        "heal-from",
+        Kind::Secret,
+        "",
+        "The URL of a second destination of the same backup, from which repair fetches what is missing or damaged.",
+    )
+    .own(),
+    option(
+        "heal-versions",
+        Boolean,
+        "",
+        "With heal-from: brings back also versions that only the second destination has, even if they were deleted on purpose.",
+    )
+    .own(),
+    option(
         "give-up",
         Kind::List(','),
         "",

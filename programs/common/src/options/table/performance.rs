@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Use of the machine.
 
-use super::super::spec::{COUNT, Group, Kind, OptionSpec};
+use super::super::spec::{COUNT, Group, Kind, OptionSpec, one_of};
+use crate::value::SizeUnit;
 
 const fn option(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> OptionSpec {
     OptionSpec::new(Group::Performance, name, kind, default, help)
 }
 
-use Kind::{Boolean, Text};
+use Kind::{Boolean, List, Size, Text, Timespan};
 
 const WORKERS: &str = "the number of workers";
 
@@ -67,5 +68,82 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "The language and number format of output.",
     )
     .ignored("output does not depend on the locale"),
+    option(
+        "benchmark-part",
+        one_of(&["Both", "Target", "Backup"]),
+        "Both",
+        "What the benchmark measures: single requests to the destination, whole backups and a restore, or both.",
+    )
+    .own(),
+    option(
+        "benchmark-sizes",
+        List(','),
+        "64kb,1mb,8mb,32mb",
+        "The sizes of objects that the benchmark stores, up to 8 of them, each at most 256mb.",
+    )
+    .own(),
+    option(
+        "benchmark-concurrency",
+        List(','),
+        "1,2,4,8",
+        "How many requests the benchmark sends at once, up to 8 numbers, each at most 64.",
+    )
+    .own(),
+    option(
+        "benchmark-max-upload",
+        Size(SizeUnit::Megabytes),
+        "1gb",
+        "The most that the benchmark uploads in single requests.",
+    )
+    .own(),
+    option(
+        "benchmark-max-time",
+        Timespan,
+        "5m",
+        "The time after which the benchmark sends no more single requests, and once more the time after which it ends its whole runs.",
+    )
+    .own(),
+    option(
+        "benchmark-data-size",
+        Size(SizeUnit::Megabytes),
+        "256mb",
+        "How much data the benchmark makes and backs up, or the most that its source folder may hold.",
+    )
+    .own(),
+    option(
+        "benchmark-compressibility",
+        Kind::Integer { min: 0, max: 100 },
+        "50",
+        "The percentage of the benchmark's own data that compression takes away.",
+    )
+    .own(),
+    option(
+        "benchmark-change-rate",
+        Kind::Decimal,
+        "2",
+        "The percentage of data that changes in a day, for the benchmark's second version and for its number of clients.",
+    )
+    .own(),
+    option(
+        "benchmark-client-size",
+        Size(SizeUnit::Gigabytes),
+        "100gb",
+        "The size of a client, for the number of clients that the benchmark finds to fit.",
+    )
+    .own(),
+    option(
+        "benchmark-window",
+        Timespan,
+        "8h",
+        "The time in which the backups of all clients must be done.",
+    )
+    .own(),
+    option(
+        "plot",
+        Kind::Path,
+        "",
+        "Draws the figures of the benchmark into this file, as SVG.",
+    )
+    .own(),
     option("unittest-mode", Boolean, "", "For tests of the program itself.").ignored("it is only for tests"),
 ];

@@ -189,12 +189,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     .ignored("network data is not logged because it may hold credentials"),
     option(
         "remote-sync-json-config",
-        Text,
+        Kind::Secret,
         "",
         "Further destinations to copy the backup to when it is done: JSON text \
          or the path of a JSON file.",
-    )
-    .ignored("copies to further destinations are not part of this version"),
+    ),
     option(
         "remote-file-lock-duration",
         Timespan,

@@ -43,14 +43,7 @@ const BY_NATURE: [(&str, &str); 5] = [
 ];
 
 /// Options that only a server or another program reads.
-const ELSEWHERE: [&str; 6] = [
-    "store-task-config",
-    "disable-on-battery",
-    "sync-remote-state",
-    "sync-then-delete",
-    "sync-verify-hash",
-    "sync-recheck",
-];
+const ELSEWHERE: [&str; 2] = ["store-task-config", "disable-on-battery"];
 
 fn sources(folder: &Path, text: &mut String) {
     let Ok(entries) = std::fs::read_dir(folder) else {

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Removes from the second target what the first has let go, and nothing that it has lost.
+//!
+//! A listing cannot tell the two apart. So nothing goes unless the first target is whole in its structure: then every version there has all it needs, and
+//! what it does not list is needed by none of them. A version that is newer than all of the first is never taken for one that was let go: the first may be
+//! an old state of itself, or somebody backed up to the second.
+
+use std::sync::Arc;
+
+use duplicati_engine::{
+    clock::Clock,
+    format::manifest::SnapshotObject,
+    id::SnapshotId,
+    index::local::LocalState,
+    repository::Repository,
+    storage::{ObjectInfo, ObjectKind, Store},
+};
+
+use super::{FollowOptions, FollowReport};
+use crate::{
+    control::RunControl,
+    error::RunError,
+    events::Monitor,
+    verify::{CheckOptions, run_check},
+};
+
+/// What removing needs.
+pub struct Removal<'a> {
+    /// The first target.
+    pub repository: &'a Arc<Repository>,
+    /// The second.
+    pub target: &'a Arc<dyn Store>,
+    /// Whether the second was a repository when this began.
+    pub had_config: bool,
+    /// Date of the newest version of the first.
+    pub newest: Option<&'a str>,
+    /// How.
+    pub options: FollowOptions,
+    /// Where it is told.
+    pub monitor: &'a Monitor,
+    /// Stops it.
+    pub control: &'a RunControl,
+}
+
+impl Removal<'_> {
+    /// Removes what may go of `extra`, which comes in the order of removal.
+    pub async fn carry_out(
+        &self,
+        mut extra: Vec<ObjectInfo>,
+        local: Option<&mut LocalState>,
+        clock: Arc<dyn Clock>,
+        report: &mut FollowReport,
+    ) -> Result<(), RunError> {
+        report.extra = extra.len() as u64;
+        if extra.is_empty() || !self.options.remove {
+            return Ok(());
+        }
+        if let Some(reason) = self.reason_to_keep_all(local, clock, report).await? {
+            report.kept_because.push(reason);
+            return Ok(());
+        }
+        let kept = self.versions_to_keep(&mut extra, report).await?;
+        if kept > 0 {
+            report.kept_because.push(format!(
+                "with {kept} versions that stay at the second destination stays all data there"
+            ));
+            extra.retain(|info| !matches!(info.name.kind(), ObjectKind::Pack | ObjectKind::IndexSegment));
+        }
+        for info in extra {
+            self.control.check()?;
+            if !self.options.dry_run {
+                self.target.delete(&info.name).await?;
+            }
+            report.removed.push(info.name.to_string());
+            report.extra -= 1;
+        }
+        Ok(())
+    }
+
+    async fn reason_to_keep_all(
+        &self,
+        local: Option<&mut LocalState>,
+        clock: Arc<dyn Clock>,
+        report: &FollowReport,
+    ) -> Result<Option<String>, RunError> {
+        let reason = |text: &str| Ok(Some(text.to_owned()));
+        if !report.failures.is_empty() {
+            return reason("not everything could be copied");
+        }
+        if !self.repository.data.can_open() {
+            return reason("a write-only key cannot tell whether the first destination is whole");
+        }
+        if !self.had_config {
+            return reason("the second destination was not a backup when this began");
+        }
+        for kind in [ObjectKind::Session, ObjectKind::Plan] {
+            if !self.target.list(kind).await?.objects.is_empty() {
+                return reason(
+                    "somebody backs up to the second destination or compacts it, or did and was cut off; compact it to end that",
+                );
+            }
+        }
+        let check = run_check(
+            Arc::clone(self.repository),
+            local,
+            CheckOptions::default(),
+            clock,
+            self.monitor.clone(),
+            self.control.clone(),
+        )
+        .await?;
+        if !check.is_clean() {
+            return reason("the first destination is damaged, so what it does not have may be lost there");
+        }
+        Ok(None)
+    }
+
+    /// Takes the versions that must stay out of `extra`, and says how many stay.
+    async fn versions_to_keep(
+        &self,
+        extra: &mut Vec<ObjectInfo>,
+        report: &mut FollowReport,
+    ) -> Result<usize, RunError> {
+        let mut going = Vec::with_capacity(extra.len());
+        let mut kept = 0;
+        for info in extra.drain(..) {
+            if info.name.kind() != ObjectKind::Snapshot {
+                going.push(info);
+                continue;
+            }
+            let sealed = self.target.get(&info.name, None).await?;
+            let read = self.repository.read_snapshot(SnapshotId(info.name.id()), &sealed);
+            let why = match read {
+                Ok(SnapshotObject::Manifest(manifest)) => match self.newest {
+                    Some(newest) if manifest.time.as_str() < newest => None,
+                    _ => Some(format!(
+                        "{} of {} is newer than every version of the first destination",
+                        info.name, manifest.time
+                    )),
+                },
+                Ok(SnapshotObject::Fence(_)) => {
+                    // Costs a few bytes and keeps a name taken.
+                    continue;
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            match why {
+                None => going.push(info),
+                Some(why) => {
+                    kept += 1;
+                    report.kept_because.push(why);
+                }
+            }
+        }
+        *extra = going;
+        Ok(kept)
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `duplicati-server-util`: controls a running server over its HTTP API.
+//!
+//! Reading order: [`app`] (arguments → exit code), [`arguments`] (what was typed), [`client`] (requests and signing in), [`session`] (what is
+//! remembered), [`commands`], [`report`] (what is printed).
+
+mod app;
+mod arguments;
+mod client;
+mod commands;
+mod report;
+mod session;
+
+pub use app::run;
