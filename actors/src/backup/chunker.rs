@@ -17,7 +17,7 @@ use duplicati_engine::{
     clock::{Clock, Timestamp},
     compression::CompressibilityTest,
     format::{
-        chunk_list::{ChunkList, INLINE_IDS_MAX},
+        chunk_list::ChunkList,
         manifest::ControlFile,
         pack::PackClass,
         path_text::PathText,
@@ -38,9 +38,10 @@ use duplicati_engine::{
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
     frame_filler::{FrameFiller, FrameKind},
+    list_writer::ListWriter,
     parent::ParentTree,
     skip::Skip,
-    tree_builder::store_list,
+    tree_builder::store_tree_chunk,
 };
 use crate::{
     control::RunControl,
@@ -85,7 +86,9 @@ pub struct Chunker {
 /// A file's content as it was read.
 #[derive(Default)]
 struct Content {
-    ids: Vec<ChunkId>,
+    list: ListWriter,
+    /// The chunks that the list names, in short, for the skip table.
+    below: Vec<[u8; 16]>,
     size: u64,
     holes: Vec<Hole>,
 }
@@ -326,7 +329,7 @@ impl Chunker {
         }
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let size = content.size;
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
+        let (list, _) = self.finish_list(content.list, Vec::new())?;
         Ok(Some(ControlFile {
             name: PathText(name.to_vec()),
             depth: list.depth,
@@ -335,24 +338,39 @@ impl Chunker {
         }))
     }
 
-    /// Stores the list of a file's chunks; `below` are those that it names through list chunks, in short.
-    fn file_body(&mut self, content: Content, below: &mut Vec<[u8; 16]>) -> Result<EntryBody, RunError> {
-        let notes = self.skip.as_ref().is_some_and(|skip| skip.notes);
-        if notes && content.ids.len() > INLINE_IDS_MAX {
-            below.extend(content.ids.iter().map(ChunkId::prefix));
-        }
-        let list = list_with(content.ids, |content| {
+    /// Ends a file's list of chunks. `below` are its chunks in short; back come those that it names through list chunks, and these.
+    fn finish_list(
+        &mut self,
+        list: ListWriter,
+        mut below: Vec<[u8; 16]>,
+    ) -> Result<(ChunkList, Vec<[u8; 16]>), RunError> {
+        let notes = self.notes();
+        let list = list.finish(&mut |content| {
             let id = store_tree_chunk(content, &self.repository, &self.known, &mut self.frames)?;
             if notes {
                 below.push(id.prefix());
             }
             Ok(id)
         })?;
+        if list.depth == 0 {
+            below.clear();
+        }
+        Ok((list, below))
+    }
+
+    fn file_body(&mut self, content: Content, below: &mut Vec<[u8; 16]>) -> Result<EntryBody, RunError> {
+        let (list, named) = self.finish_list(content.list, content.below)?;
+        *below = named;
         Ok(EntryBody::File {
             size: content.size,
             content: list,
             holes: content.holes,
         })
+    }
+
+    /// Whether the skip table hears of what is read.
+    fn notes(&self) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip.notes)
     }
 
     fn read_content(
@@ -423,7 +441,7 @@ impl Chunker {
         if data.size != total {
             return Ok(None);
         }
-        content.ids = data.ids;
+        (content.list, content.below) = (data.list, data.below);
         Ok(Some(content))
     }
 
@@ -435,6 +453,7 @@ impl Chunker {
         content: &mut Content,
         scratch: &mut Scratch,
     ) -> Result<(), ReadFailure> {
+        let notes = self.notes();
         let size_max = self.repository.chunker.size_max();
         let (mut start, mut end, mut ended, mut read_bytes) = (0, 0, false, 0u64);
         loop {
@@ -470,7 +489,16 @@ impl Chunker {
                 };
                 self.frames.add(kind, id, chunk)?;
             }
-            content.ids.push(id);
+            if notes {
+                content.below.push(id.prefix());
+            }
+            content.list.push(id, &mut |list| {
+                let id = store_tree_chunk(list, &self.repository, &self.known, &mut self.frames)?;
+                if notes {
+                    content.below.push(id.prefix());
+                }
+                Ok(id)
+            })?;
             content.size += length as u64;
             start += length;
         }

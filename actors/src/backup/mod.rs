@@ -13,6 +13,7 @@ mod frame_filler;
 mod indexer;
 mod kept;
 mod known_state;
+mod list_writer;
 mod options;
 mod packer;
 mod parent;
