@@ -7,6 +7,8 @@ use super::id_table::IdTable;
 use crate::id::ChunkId;
 
 const LOCKS: usize = 64;
+/// Parts of the table behind one lock that grow by themselves.
+const SHARDS: usize = 4;
 
 /// A set of chunk ids behind many small locks.
 pub struct ChunkSet {
@@ -16,7 +18,7 @@ pub struct ChunkSet {
 impl Default for ChunkSet {
     fn default() -> Self {
         Self {
-            shards: (0..LOCKS).map(|_| Mutex::new(IdTable::new())).collect(),
+            shards: (0..LOCKS).map(|_| Mutex::new(IdTable::with_shards(SHARDS))).collect(),
         }
     }
 }
