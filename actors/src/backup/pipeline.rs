@@ -82,7 +82,7 @@ pub async fn run_backup(
     if !options.dry_run && !run.commit_begun.load(Ordering::SeqCst) {
         // No manifest was sent and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
         // commit of which nothing was heard: it may happen yet, and without the session nobody would wait for it (P-10).
-        close_unused_session(&repository, id).await;
+        control.tidy_up(close_unused_session(&repository, id)).await;
     }
     let parent = run.parent;
     let progress = monitor.progress.snapshot();
@@ -132,10 +132,11 @@ impl Attempts<'_> {
     ) -> Result<bool, RunError> {
         // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
         if !self.options.dry_run {
-            self.open_session(*id).await?;
-            end_stale_sessions(self.repository, &self.machine, *id, self.monitor).await?;
+            self.control.until_tripped(self.open_session(*id)).await??;
+            let ending = end_stale_sessions(self.repository, &self.machine, *id, self.monitor);
+            self.control.until_tripped(ending).await??;
         }
-        let mut state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+        let mut state = self.load_known_state(&mut local).await?;
         self.parent = state.parent.as_ref().map(|(id, _)| *id);
         let mut fenced: Option<Box<Manifest>> = None;
         for _ in 0..COMMITS_MAX {
@@ -158,7 +159,7 @@ impl Attempts<'_> {
                 local = end.local;
                 local.note_read_packs(&broken, &[])?;
                 self.start_over()?;
-                state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+                state = self.load_known_state(&mut local).await?;
                 continue;
             }
             let Commit::Fenced(manifest) = end.commit else {
@@ -170,13 +171,15 @@ impl Attempts<'_> {
                 id.to_string().as_bytes(),
                 "another machine took this run for dead; what it stored is looked at again, and it goes on under a new name",
             );
-            close_unused_session(self.repository, *id).await;
+            self.control
+                .tidy_up(close_unused_session(self.repository, *id))
+                .await;
             self.control.check()?;
             // S-2 once more, under the new name.
             local = end.local;
             *id = SnapshotId(random_id()?);
-            self.open_session(*id).await?;
-            state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+            self.control.until_tripped(self.open_session(*id)).await??;
+            state = self.load_known_state(&mut local).await?;
             fenced = Some(manifest);
         }
         Err(RunError::Refused(format!(
@@ -195,6 +198,11 @@ impl Attempts<'_> {
         }
         self.monitor.progress.start_over();
         Ok(())
+    }
+
+    async fn load_known_state(&self, local: &mut LocalState) -> Result<KnownState, RunError> {
+        let loading = load_known_state(self.repository, local, self.options, self.monitor);
+        self.control.until_tripped(loading).await?
     }
 
     async fn open_session(&self, id: SnapshotId) -> Result<(), RunError> {
@@ -254,6 +262,7 @@ impl Attempts<'_> {
                 known: Arc::clone(&known),
                 of_this_host: manifest.host == options.host,
                 broken: self.broken.clone(),
+                control: control.clone(),
                 monitor: monitor.clone(),
             };
             (parent, ChunkList::from(manifest.root.clone()))
@@ -291,6 +300,7 @@ impl Attempts<'_> {
             packs: indexer_outlet,
             done: indexed_sender,
             runtime: runtime.clone(),
+            control: control.clone(),
             monitor: monitor.clone(),
             dry_run: options.dry_run,
             is_unnoted_told: false,

@@ -46,10 +46,10 @@ pub fn run(
     _until_done: Inlet<AllWritten>,
 ) -> Result<(), RunError> {
     match &context.target {
-        None => runtime.block_on(dry_run(context)),
+        None => context.control.block_on(runtime, dry_run(context))?,
         Some(target) => {
             let mut planner = Planner::new(Arc::clone(context), Arc::clone(target), inlet.clone());
-            runtime.block_on(planner.walk())
+            context.control.block_on(runtime, planner.walk())?
         }
     }
 }
