@@ -8,6 +8,9 @@ use std::sync::{
 
 use crate::error::RunError;
 
+/// How long a run that was stopped may go on tidying up at the target.
+const TIDY_UP_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+
 type Closer = Box<dyn Fn() + Send + Sync>;
 
 /// Shared by everything that belongs to one run.
@@ -61,6 +64,38 @@ impl RunControl {
         notified.as_mut().enable();
         if !self.is_tripped() {
             notified.await;
+        }
+    }
+
+    /// Waits for a request, but not beyond the end of the run: a target that does not answer must not keep anybody from cancelling.
+    ///
+    /// # Errors
+    /// [`RunError::Interrupted`]; the request is dropped then, and what it did at the target is not known.
+    pub async fn until_tripped<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        tokio::select! {
+            outcome = work => Ok(outcome),
+            () = self.tripped() => Err(RunError::Interrupted),
+        }
+    }
+
+    /// The same on a thread of its own.
+    ///
+    /// # Errors
+    /// [`RunError::Interrupted`].
+    pub fn block_on<T>(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RunError> {
+        runtime.block_on(self.until_tripped(work))
+    }
+
+    /// Tidies up at the target after a run. After one that was stopped it gets a moment only: what stays is what a crash leaves, and a later run removes it.
+    pub async fn tidy_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        if self.is_tripped() {
+            tokio::time::timeout(TIDY_UP_TIME_MAX, work).await.ok()
+        } else {
+            Some(work.await)
         }
     }
 

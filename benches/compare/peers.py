@@ -116,7 +116,7 @@ class Ours(Peer):
         return self.run("test", "all")
 
     def reclaim(self):
-        return self.run("delete", f"--keep-versions={KEEP}", "--no-auto-compact=true") + self.run("compact")
+        return self.run("delete", f"--keep-versions={KEEP}", "--no-auto-compact=true") + self.run("compact", "--threshold=1")
 
     def rebuild(self):
         return [Command([["rm", "-f", f"{self.state}/local.sqlite"]])] + self.run("repair")

@@ -23,7 +23,6 @@ use duplicati_engine::{
         path_text::PathText,
         tree::{EntryBody, Hole, Owner, TreeEntry},
     },
-    id::ChunkId,
     index::ChunkSet,
     repository::Repository,
     source::{
@@ -38,8 +37,10 @@ use duplicati_engine::{
 use super::{
     batches::{BuiltBatch, BuiltItem, FileTask, WalkBatch, WalkItem},
     frame_filler::{FrameFiller, FrameKind},
+    list_writer::ListWriter,
     parent::ParentTree,
-    tree_builder::store_list,
+    skip::Skip,
+    tree_builder::store_tree_chunk,
 };
 use crate::{
     control::RunControl,
@@ -63,6 +64,8 @@ pub struct Chunker {
     pub tree_builder: Inlet<BuiltBatch>,
     /// Frames of new chunks and of long chunk lists.
     pub frames: FrameFiller,
+    /// Hears of files that need no reading next time, when no tree can tell.
+    pub skip: Option<Skip>,
     /// The version before, for files that cannot be read.
     pub parent: Option<ParentTree>,
     /// Refuse locked files.
@@ -82,7 +85,9 @@ pub struct Chunker {
 /// A file's content as it was read.
 #[derive(Default)]
 struct Content {
-    ids: Vec<ChunkId>,
+    list: ListWriter,
+    /// The chunks that the list names, in short, for the skip table.
+    below: Vec<[u8; 16]>,
     size: u64,
     holes: Vec<Hole>,
 }
@@ -230,7 +235,9 @@ impl Chunker {
         };
         Progress::add(&progress.opened_files, 1);
         Progress::add(&progress.opened_bytes, content.size);
-        if let Some(message) = change_while_read(&file.file, &file.stat, content.size) {
+        let change = change_while_read(&file.file, &file.stat, content.size);
+        let is_as_seen = change.is_none();
+        if let Some(message) = change {
             self.monitor.tell(
                 Severity::Information,
                 "FileChangedWhileRead",
@@ -245,11 +252,16 @@ impl Chunker {
             Progress::add(&progress.added_files, 1);
             Progress::add(&progress.added_bytes, content.size);
         }
+        let path = self.skip.is_some().then(|| join(&task.folder_path, &task.name));
         let mut entry = scratch.owners.entry(task.name, &file.stat, self.skip_metadata);
         // The walker's: that of a snapshot stands for another one.
         entry.device = task.stat.device;
         entry.xattrs = xattrs;
-        entry.body = self.file_body(content)?;
+        let mut below = Vec::new();
+        entry.body = self.file_body(content, &mut below)?;
+        if let (Some(skip), Some(path), true) = (&self.skip, path, is_as_seen) {
+            skip.note(&path, &entry, file.stat.size, &below);
+        }
         Ok(TaskEnd::Read(Box::new(entry)))
     }
 
@@ -290,7 +302,7 @@ impl Chunker {
             hard_linked: false,
             no_metadata: false,
             xattrs: Vec::new(),
-            body: self.file_body(content)?,
+            body: self.file_body(content, &mut Vec::new())?,
         })
     }
 
@@ -316,7 +328,7 @@ impl Chunker {
         }
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let size = content.size;
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
+        let (list, _) = self.finish_list(content.list, Vec::new())?;
         Ok(Some(ControlFile {
             name: PathText(name.to_vec()),
             depth: list.depth,
@@ -325,13 +337,39 @@ impl Chunker {
         }))
     }
 
-    fn file_body(&mut self, content: Content) -> Result<EntryBody, RunError> {
-        let list = store_list(content.ids, &self.repository, &self.known, &mut self.frames)?;
+    /// Ends a file's list of chunks. `below` are its chunks in short; back come those that it names through list chunks, and these.
+    fn finish_list(
+        &mut self,
+        list: ListWriter,
+        mut below: Vec<[u8; 16]>,
+    ) -> Result<(ChunkList, Vec<[u8; 16]>), RunError> {
+        let notes = self.notes();
+        let list = list.finish(&mut |content| {
+            let id = store_tree_chunk(content, &self.repository, &self.known, &mut self.frames)?;
+            if notes {
+                below.push(id.prefix());
+            }
+            Ok(id)
+        })?;
+        if list.depth == 0 {
+            below.clear();
+        }
+        Ok((list, below))
+    }
+
+    fn file_body(&mut self, content: Content, below: &mut Vec<[u8; 16]>) -> Result<EntryBody, RunError> {
+        let (list, named) = self.finish_list(content.list, content.below)?;
+        *below = named;
         Ok(EntryBody::File {
             size: content.size,
             content: list,
             holes: content.holes,
         })
+    }
+
+    /// Whether the skip table hears of what is read.
+    fn notes(&self) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip.notes)
     }
 
     fn read_content(
@@ -402,7 +440,7 @@ impl Chunker {
         if data.size != total {
             return Ok(None);
         }
-        content.ids = data.ids;
+        (content.list, content.below) = (data.list, data.below);
         Ok(Some(content))
     }
 
@@ -414,6 +452,7 @@ impl Chunker {
         content: &mut Content,
         scratch: &mut Scratch,
     ) -> Result<(), ReadFailure> {
+        let notes = self.notes();
         let size_max = self.repository.chunker.size_max();
         let (mut start, mut end, mut ended, mut read_bytes) = (0, 0, false, 0u64);
         loop {
@@ -449,7 +488,16 @@ impl Chunker {
                 };
                 self.frames.add(kind, id, chunk)?;
             }
-            content.ids.push(id);
+            if notes {
+                content.below.push(id.prefix());
+            }
+            content.list.push(id, &mut |list| {
+                let id = store_tree_chunk(list, &self.repository, &self.known, &mut self.frames)?;
+                if notes {
+                    content.below.push(id.prefix());
+                }
+                Ok(id)
+            })?;
             content.size += length as u64;
             start += length;
         }

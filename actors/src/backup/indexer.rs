@@ -22,6 +22,7 @@ use super::{
     wiring::{SEGMENT_CHUNKS_MAX, SEGMENT_PACKS_MAX},
 };
 use crate::{
+    control::RunControl,
     error::RunError,
     events::{Monitor, Progress, Severity},
     inlet::Outlet,
@@ -44,6 +45,8 @@ pub struct Indexer {
     pub done: oneshot::Sender<LocalState>,
     /// For requests to the target.
     pub runtime: Handle,
+    /// Ends every wait when the run is over.
+    pub control: RunControl,
     /// Counters.
     pub monitor: Monitor,
     /// Count but do not store.
@@ -89,9 +92,11 @@ impl Indexer {
         let stored = compression::compress_object(&content).map_err(RepositoryError::Compress)?;
         let sealed = self.repository.index.seal(&stored)?;
         let size = sealed.len() as u64;
-        self.runtime.block_on(self.repository.confirm())?;
-        self.runtime
-            .block_on(self.repository.store.put(&ObjectName::from(id), sealed.into()))?;
+        let repository = &self.repository;
+        self.control.block_on(&self.runtime, repository.confirm())??;
+        let name = ObjectName::from(id);
+        self.control
+            .block_on(&self.runtime, repository.store.put(&name, sealed.into()))??;
         let progress = &self.monitor.progress;
         Progress::add(&progress.stored_objects, 1);
         Progress::add(&progress.stored_bytes, size);

@@ -4,7 +4,7 @@
 //! The walker goes through the sources in step with the parent snapshot's tree. Unchanged entries pass straight to the tree builder; files to
 //! be read go in batches to the chunkers, which read, cut, hash and keep only new chunks. New chunks gather in frames; sealers compress them;
 //! the packer joins and encrypts them; uploaders store packs; the indexer writes index segments. The tree builder puts everything back into the
-//! walker's order. The committer comes last: only its one exclusive `put` makes the snapshot exist (S-1).
+//! walker's order. With a key that opens no tree a sealed table in the local database says which files are unchanged (`skip`). The committer comes last: only its one exclusive `put` makes the snapshot exist (S-1).
 
 mod batches;
 mod chunker;
@@ -13,6 +13,7 @@ mod frame_filler;
 mod indexer;
 mod kept;
 mod known_state;
+mod list_writer;
 mod options;
 mod packer;
 mod parent;
@@ -20,6 +21,7 @@ mod pipeline;
 mod relocated;
 mod sealer;
 mod selection;
+mod skip;
 mod source_tree;
 mod tree_builder;
 mod uploader;

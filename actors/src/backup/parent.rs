@@ -20,6 +20,7 @@ use duplicati_engine::{
 use tokio::runtime::Handle;
 
 use crate::{
+    control::RunControl,
     error::RunError,
     events::{Monitor, Progress, Severity},
 };
@@ -37,6 +38,8 @@ pub struct ParentTree {
     pub of_this_host: bool,
     /// Packs that turned out to be damaged while it was read.
     pub broken: BrokenPacks,
+    /// Ends every wait when the run is over.
+    pub control: RunControl,
     /// Counters.
     pub monitor: Monitor,
 }
@@ -106,6 +109,7 @@ impl ParentTree {
     /// When the folder cannot be read to its end: what is not seen cannot be taken over, and leaving it out would lose it.
     pub fn next(&self, folder: &mut ParentFolder) -> Result<Option<TreeEntry>, RunError> {
         self.fill(folder);
+        self.control.check()?;
         if folder.unreadable {
             return Err(RunError::Refused(
                 "the previous version cannot be read in full, so nothing can be taken over from it; back up without naming \
@@ -131,10 +135,12 @@ impl ParentTree {
         if folder.next.is_some() || folder.done {
             return;
         }
-        match self.runtime.block_on(folder.reader.next()) {
-            Ok(Some(entry)) => folder.next = Some(entry),
-            Ok(None) => folder.done = true,
-            Err(error) => {
+        match self.control.block_on(&self.runtime, folder.reader.next()) {
+            Ok(Ok(Some(entry))) => folder.next = Some(entry),
+            Ok(Ok(None)) => folder.done = true,
+            // The run is over; nobody asks for more.
+            Err(_) => (folder.done, folder.unreadable) = (true, true),
+            Ok(Err(error)) => {
                 (folder.done, folder.unreadable) = (true, true);
                 self.broken.note(&error);
                 self.tell(&error);
@@ -173,14 +179,14 @@ impl ParentTree {
         }
         let mut leaves = self.tree.leaves(list);
         loop {
-            match self.runtime.block_on(leaves.next()) {
-                Ok(Some(id)) if self.known.contains(&id) => {}
-                Ok(Some(_)) => return false,
-                Err(error) => {
+            match self.control.block_on(&self.runtime, leaves.next()) {
+                Ok(Ok(Some(id))) if self.known.contains(&id) => {}
+                Ok(Ok(Some(_))) | Err(_) => return false,
+                Ok(Err(error)) => {
                     self.broken.note(&error);
                     return false;
                 }
-                Ok(None) => return true,
+                Ok(Ok(None)) => return true,
             }
         }
     }

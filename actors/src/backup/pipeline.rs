@@ -12,7 +12,7 @@ use duplicati_engine::{
     crypto::secret::random_id,
     format::{chunk_list::ChunkList, manifest::Manifest, path_text::PathText},
     id::SnapshotId,
-    index::local::LocalState,
+    index::{SkipTable, local::LocalState},
     repository::{FrameReader, Repository},
     snapshot::TreeReader,
     source::AdvisoryLocking,
@@ -29,7 +29,9 @@ use super::{
     options::{BackupOptions, BackupReport},
     packer,
     parent::{BrokenPacks, ParentTree},
-    sealer, tree_builder, uploader, walker, wiring,
+    sealer,
+    skip::{self, Skip},
+    tree_builder, uploader, walker, wiring,
 };
 use crate::{
     buffers::BufferPool,
@@ -62,7 +64,9 @@ pub async fn run_backup(
     let begin = clock.now();
     monitor.progress.set_phase(Phase::Opening);
     let mut id = SnapshotId(random_id()?);
+    let skip_table = skip::open_table(&repository, &local, &options)?;
     let mut run = Attempts {
+        skip_table: skip_table.clone(),
         repository: &repository,
         machine: local.machine()?,
         options: &options,
@@ -78,11 +82,14 @@ pub async fn run_backup(
     if !options.dry_run && !run.commit_begun.load(Ordering::SeqCst) {
         // No manifest was sent and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
         // commit of which nothing was heard: it may happen yet, and without the session nobody would wait for it (P-10).
-        close_unused_session(&repository, id).await;
+        control.tidy_up(close_unused_session(&repository, id)).await;
     }
     let parent = run.parent;
-    let committed = outcome?;
     let progress = monitor.progress.snapshot();
+    if let Some(table) = skip_table {
+        table.finish(outcome.is_ok() && skip::is_complete(&options, &progress));
+    }
+    let committed = outcome?;
     if committed && let Err(error) = repository.store.delete(&session_name(id)).await {
         tracing::debug!(%error, "a finished session stays for the next collection");
     }
@@ -99,6 +106,8 @@ pub async fn run_backup(
 
 /// The tries of one run to commit, each under a session of its own.
 struct Attempts<'a> {
+    /// With a key that opens no tree.
+    skip_table: Option<Arc<SkipTable>>,
     repository: &'a Arc<Repository>,
     machine: String,
     options: &'a Arc<BackupOptions>,
@@ -123,10 +132,11 @@ impl Attempts<'_> {
     ) -> Result<bool, RunError> {
         // S-2: first the session, then the plans, then the index; so a collector and this run see each other.
         if !self.options.dry_run {
-            self.open_session(*id).await?;
-            end_stale_sessions(self.repository, &self.machine, *id, self.monitor).await?;
+            self.control.until_tripped(self.open_session(*id)).await??;
+            let ending = end_stale_sessions(self.repository, &self.machine, *id, self.monitor);
+            self.control.until_tripped(ending).await??;
         }
-        let mut state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+        let mut state = self.load_known_state(&mut local).await?;
         self.parent = state.parent.as_ref().map(|(id, _)| *id);
         let mut fenced: Option<Box<Manifest>> = None;
         for _ in 0..COMMITS_MAX {
@@ -149,7 +159,7 @@ impl Attempts<'_> {
                 local = end.local;
                 local.note_read_packs(&broken, &[])?;
                 self.start_over()?;
-                state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+                state = self.load_known_state(&mut local).await?;
                 continue;
             }
             let Commit::Fenced(manifest) = end.commit else {
@@ -161,13 +171,15 @@ impl Attempts<'_> {
                 id.to_string().as_bytes(),
                 "another machine took this run for dead; what it stored is looked at again, and it goes on under a new name",
             );
-            close_unused_session(self.repository, *id).await;
+            self.control
+                .tidy_up(close_unused_session(self.repository, *id))
+                .await;
             self.control.check()?;
             // S-2 once more, under the new name.
             local = end.local;
             *id = SnapshotId(random_id()?);
-            self.open_session(*id).await?;
-            state = load_known_state(self.repository, &mut local, self.options, self.monitor).await?;
+            self.control.until_tripped(self.open_session(*id)).await??;
+            state = self.load_known_state(&mut local).await?;
             fenced = Some(manifest);
         }
         Err(RunError::Refused(format!(
@@ -186,6 +198,11 @@ impl Attempts<'_> {
         }
         self.monitor.progress.start_over();
         Ok(())
+    }
+
+    async fn load_known_state(&self, local: &mut LocalState) -> Result<KnownState, RunError> {
+        let loading = load_known_state(self.repository, local, self.options, self.monitor);
+        self.control.until_tripped(loading).await?
     }
 
     async fn open_session(&self, id: SnapshotId) -> Result<(), RunError> {
@@ -245,10 +262,16 @@ impl Attempts<'_> {
                 known: Arc::clone(&known),
                 of_this_host: manifest.host == options.host,
                 broken: self.broken.clone(),
+                control: control.clone(),
                 monitor: monitor.clone(),
             };
             (parent, ChunkList::from(manifest.root.clone()))
         });
+
+        let skip = self
+            .skip_table
+            .as_ref()
+            .map(|table| Skip::new(table, &known, options));
 
         let mut stages = Vec::new();
         let mut stage = |name, workers: Vec<Worker>| stages.push(StagePlan { name, workers });
@@ -277,6 +300,7 @@ impl Attempts<'_> {
             packs: indexer_outlet,
             done: indexed_sender,
             runtime: runtime.clone(),
+            control: control.clone(),
             monitor: monitor.clone(),
             dry_run: options.dry_run,
             is_unnoted_told: false,
@@ -359,6 +383,7 @@ impl Attempts<'_> {
                         batches: chunker_outlet.clone(),
                         tree_builder: builder_inlet.clone(),
                         frames: filler(),
+                        skip: skip.clone(),
                         parent: parent_tree.as_ref().map(|(parent, _)| parent.clone()),
                         locking: if options.honour_locks {
                             AdvisoryLocking::Respect
@@ -379,6 +404,7 @@ impl Attempts<'_> {
         let walking = walker::WalkerArguments {
             options: Arc::clone(options),
             parent: parent_tree,
+            skip,
             chunker: chunker_inlet,
             window,
             control: control.clone(),

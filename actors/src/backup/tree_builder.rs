@@ -11,7 +11,7 @@ use std::{
 
 use duplicati_engine::{
     format::{
-        chunk_list::{ChunkList, INLINE_IDS_MAX},
+        chunk_list::ChunkList,
         manifest::{ControlFile, Totals},
         pack::PackClass,
         tree::{EntryBody, TreeChunkWriter, TreeEntry},
@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use super::{
     batches::{BuiltBatch, BuiltItem, BuiltTree},
     frame_filler::{FrameFiller, FrameKind},
+    list_writer::ListWriter,
 };
 use crate::{
     error::RunError,
@@ -34,10 +35,6 @@ use crate::{
 
 /// Name of the stage.
 pub const NAME: &str = "tree-builder";
-
-/// Ids in a list chunk: at least, on average twice that, and at most.
-const LIST_IDS_MIN: usize = 1024;
-const LIST_IDS_MAX: usize = 8192;
 
 /// What the tree builder works with.
 pub struct TreeBuilder {
@@ -233,12 +230,15 @@ impl TreeBuilder {
             let id = store_tree_chunk(&content, &self.repository, &self.known, &mut self.frames)?;
             level.ids.push(id);
         }
-        let list = store_list(level.ids, &self.repository, &self.known, &mut self.frames)?;
+        let list = list_with(level.ids, |content| {
+            store_tree_chunk(content, &self.repository, &self.known, &mut self.frames)
+        })?;
         Ok((list, level.entries, level.bytes))
     }
 }
 
-fn store_tree_chunk(
+/// Stores a chunk of a tree or list, if it is new.
+pub(crate) fn store_tree_chunk(
     content: &[u8],
     repository: &Repository,
     known: &ChunkSet,
@@ -251,43 +251,14 @@ fn store_tree_chunk(
     Ok(id)
 }
 
-/// Makes a chunk list; a long one moves to list chunks (section 8.4 of the format), cut by content so that a change in the middle moves no other cut.
-pub fn store_list(
-    ids: Vec<ChunkId>,
-    repository: &Repository,
-    known: &ChunkSet,
-    frames: &mut FrameFiller,
-) -> Result<ChunkList, RunError> {
-    list_with(ids, |content| {
-        store_tree_chunk(content, repository, known, frames)
-    })
-}
-
-/// The same for whoever stores list chunks in another way.
+/// Makes the list of chunks that are all at hand.
 pub(crate) fn list_with(
     ids: Vec<ChunkId>,
     mut store: impl FnMut(&[u8]) -> Result<ChunkId, RunError>,
 ) -> Result<ChunkList, RunError> {
-    let mut list = ChunkList::direct(ids);
-    while list.ids.len() > INLINE_IDS_MAX {
-        let mut upper = Vec::new();
-        let mut content = Vec::new();
-        let mut count = 0;
-        for (place, id) in list.ids.iter().enumerate() {
-            content.extend_from_slice(&id.0);
-            count += 1;
-            let by_content =
-                count >= LIST_IDS_MIN && usize::from(id.0[31]) % 256 + 256 * (usize::from(id.0[30]) % 4) == 0;
-            if by_content || count >= LIST_IDS_MAX || place + 1 == list.ids.len() {
-                upper.push(store(&content)?);
-                content.clear();
-                count = 0;
-            }
-        }
-        list = ChunkList {
-            depth: list.depth + 1,
-            ids: upper,
-        };
+    let mut writer = ListWriter::default();
+    for id in ids {
+        writer.push(id, &mut store)?;
     }
-    Ok(list)
+    writer.finish(&mut store)
 }

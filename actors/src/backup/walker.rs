@@ -29,6 +29,7 @@ use super::{
     options::{BackupOptions, ChangeDetection, HardlinkPolicy, SymlinkPolicy},
     parent::{ParentFolder, ParentTree},
     selection::Look,
+    skip::Skip,
     source_tree::SourceNode,
     wiring::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_FOLDERS_MAX, WALKER_OPEN_FOLDERS_MAX},
 };
@@ -49,6 +50,8 @@ pub struct WalkerArguments {
     pub options: Arc<BackupOptions>,
     /// The parent's tree and the list of its root.
     pub parent: Option<(ParentTree, ChunkList)>,
+    /// What says which files need no reading when there is no parent to read.
+    pub skip: Option<Skip>,
     /// The next stage.
     pub chunker: Inlet<WalkBatch>,
     /// Batches that may be between here and the tree builder.
@@ -89,6 +92,7 @@ enum Names<'a> {
 pub(super) struct Walker {
     pub(super) options: Arc<BackupOptions>,
     pub(super) parent: Option<ParentTree>,
+    skip: Option<Skip>,
     chunker: Inlet<WalkBatch>,
     window: ByteBudget,
     control: RunControl,
@@ -111,6 +115,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
     let WalkerArguments {
         options,
         parent,
+        skip,
         chunker,
         window,
         control,
@@ -120,6 +125,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
     let mut walker = Walker {
         options,
         parent,
+        skip,
         chunker,
         window,
         control,
@@ -661,6 +667,11 @@ impl Walker {
                     1,
                 );
                 return self.push(WalkItem::Link(Box::new(entry)), 0);
+            }
+            if let Some(skip) = &self.skip
+                && skip.fill(&self.path, &mut entry, stat.size)
+            {
+                return self.push(WalkItem::Ready(Box::new(entry)), 0);
             }
             let path_length = level.path_length;
             let folder_path = level

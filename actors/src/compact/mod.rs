@@ -172,9 +172,9 @@ pub async fn run_compact(
     .await;
     // Whatever happened, what this run wrote is indexed or waste by now, and it will write nothing more.
     if let Some(own) = own {
-        let ended = own.end(&repository).await;
+        let ended = control.tidy_up(own.end(&repository)).await;
         if outcome.is_ok() {
-            ended?;
+            ended.transpose()?;
             let older_than = clock.now().seconds.saturating_sub(TEMPORARY_AGE_SECONDS);
             // They only take room: a target that cannot remove them now does so after a later run.
             if let Err(error) = repository.store.remove_stale_temporaries(older_than).await {
@@ -195,14 +195,14 @@ async fn compact(
     control: &RunControl,
     own: Option<&OwnSession>,
 ) -> Result<CompactReport, RunError> {
-    let survey = survey::take(
+    let surveying = survey::take(
         repository,
         local.as_deref_mut(),
         &options.thresholds,
         monitor,
         control,
-    )
-    .await?;
+    );
+    let survey = control.until_tripped(surveying).await??;
     let mut report = CompactReport {
         plan: survey.plan.clone(),
         dry_run: options.dry_run,
@@ -218,15 +218,18 @@ async fn compact(
     monitor.progress.set_phase(Phase::Working);
     let survey = Arc::new(survey);
     let mut moved = wiring::run(repository, &survey, options, monitor, control).await?;
-    let twins = twins::prove(repository, &survey, monitor, control).await?;
+    let twins = control
+        .until_tripped(twins::prove(repository, &survey, monitor, control))
+        .await??;
     if let Some(local) = local.as_deref_mut() {
         let damaged: Vec<PackId> = moved.failed.keys().chain(&twins.damaged).copied().collect();
         local.note_read_packs(&damaged, &[])?;
     }
     moved.failed.extend(twins.spared);
-    moved
-        .failed
-        .extend(lacking::spare(repository, &survey, control).await?);
+    let lacking = control
+        .until_tripped(lacking::spare(repository, &survey, control))
+        .await??;
+    moved.failed.extend(lacking);
     // Who knows what is in them: `repair` looks through them, and takes them out of the index after that.
     for pack in &survey.plan.removed {
         if survey.inventory.damaged.contains(&pack.id) {

@@ -11,6 +11,7 @@ use duplicati_engine::{
     },
     restore::{
         file::{Placement, holes_are_empty, is_lone_file, open_existing, read_data},
+        layout::FileLayout,
         selection::alternate_name,
         target::look,
     },
@@ -180,6 +181,7 @@ async fn same_content(
     }
     let frames = context.tree.frames();
     let mut leaves = context.tree.leaves(content.list);
+    let layout = FileLayout::new(content.holes);
     let mut buffer = Vec::new();
     let mut offset = 0;
     loop {
@@ -190,7 +192,7 @@ async fn same_content(
                     return Ok(false);
                 };
                 buffer.resize(place.length as usize, 0);
-                if !read_data(open.as_fd(), content.holes, offset, &mut buffer)
+                if !read_data(open.as_fd(), &layout, offset, &mut buffer)
                     || frames.repository().hasher.id(PackClass::Data, &buffer) != id
                 {
                     return Ok(false);

@@ -47,7 +47,7 @@ pub fn run(
         return Ok(());
     }
     context.monitor.progress.set_phase(Phase::Committing);
-    runtime.block_on(walk(context, target))
+    context.control.block_on(runtime, walk(context, target))?
 }
 
 async fn walk(context: &Context, target: &Target) -> Result<(), RunError> {

@@ -15,6 +15,7 @@ use duplicati_engine::{
     restore::{
         Selection,
         file::{FileJob, FileJobParts, Placement, open_existing, read_data},
+        layout::FileLayout,
         metadata::MetadataWriter,
         plan::{ChunkUse, plan_reads},
         selection::{below_prefix, is_at_or_below, parent},
@@ -46,10 +47,10 @@ pub fn run(
     _until_done: Inlet<AllWritten>,
 ) -> Result<(), RunError> {
     match &context.target {
-        None => runtime.block_on(dry_run(context)),
+        None => context.control.block_on(runtime, dry_run(context))?,
         Some(target) => {
             let mut planner = Planner::new(Arc::clone(context), Arc::clone(target), inlet.clone());
-            runtime.block_on(planner.walk())
+            context.control.block_on(runtime, planner.walk())?
         }
     }
 }
@@ -358,10 +359,12 @@ impl Planner {
             name: name.clone(),
             entry,
             size,
-            holes,
+            layout: FileLayout::new(&holes),
             placement,
             sparse: context.options.sparse,
         }));
+        // A file that is corrected in place has no holes.
+        let dense = FileLayout::default();
         let mut leaves = context.tree.leaves(&list);
         let mut buffer = Vec::new();
         let mut offset = 0u64;
@@ -385,7 +388,7 @@ impl Planner {
             };
             if let Some((open, _)) = &existing {
                 buffer.resize(place.length as usize, 0);
-                if read_data(open.as_fd(), &[], offset, &mut buffer)
+                if read_data(open.as_fd(), &dense, offset, &mut buffer)
                     && frames.repository().hasher.id(PackClass::Data, &buffer) == id
                 {
                     offset += u64::from(place.length);

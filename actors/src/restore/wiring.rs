@@ -11,11 +11,11 @@ use crate::{inlet::inlet, stage::Worker, supervisor::StagePlan};
 /// Opened tree frames that are kept, bytes: the path of a walk goes through few at a time.
 pub const TREE_CACHE_BYTES: u64 = 8 << 20;
 /// Pieces of files gathered before they are read; each is about 80 bytes. A large window reads each frame once however the files lie.
-pub const WINDOW_PIECES_MAX: usize = 100_000;
+pub const WINDOW_PIECES_MAX: usize = 50_000;
 /// Pieces in the first window; each further one is twice as large. Small, so that reading and writing begin at once.
 pub const WINDOW_PIECES_FIRST: usize = 2_000;
 /// Memory of the files gathered, bytes.
-pub const WINDOW_FILES_BYTES_MAX: usize = 16 << 20;
+pub const WINDOW_FILES_BYTES_MAX: usize = 8 << 20;
 /// Planned reads that wait: small, they only hide the planner's thinking.
 pub const FETCHER_QUEUE_ITEMS: usize = 8;
 /// Requests at a time; each holds up to 2 MiB.

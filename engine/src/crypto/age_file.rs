@@ -186,6 +186,18 @@ pub fn open_header(
     Ok(PayloadKey::derive(&file_key, nonce))
 }
 
+/// Kinds and arguments of a header's stanzas, in order.
+///
+/// # Errors
+/// When the bytes do not begin with a whole header.
+pub fn stanza_arguments(file: &[u8]) -> Result<Vec<(String, Vec<String>)>, CryptoError> {
+    let (stanzas, ..) = parse_header(file)?;
+    Ok(stanzas
+        .into_iter()
+        .map(|stanza| (stanza.tag, stanza.args))
+        .collect())
+}
+
 /// Stanzas, length of the header, length of what its check covers.
 fn parse_header(file: &[u8]) -> Result<(Vec<Stanza>, usize, usize), CryptoError> {
     let window = &file[..file.len().min(HEADER_SIZE_BYTES_MAX)];

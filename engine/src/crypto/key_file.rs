@@ -13,12 +13,16 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{CryptoError, Envelope, secret::Secret};
-use crate::{format::FormatError, id::RepositoryId};
+use crate::{
+    format::FormatError,
+    id::{RepositoryId, write_hex},
+};
 
 /// scrypt work factor (log2 N): about 0.1 s and 32 MiB.
-const WORK_FACTOR: u8 = 15;
-/// Largest work factor that is tried when opening; a hostile file must not cost minutes or gigabytes.
-const WORK_FACTOR_MAX: u8 = 20;
+pub const WORK_FACTOR: u8 = 15;
+/// Largest work factor that is tried when opening, what stock age programs use: about a second and 256 MiB. Key files come from the target, and a hostile one
+/// must not cost minutes or gigabytes.
+pub const WORK_FACTOR_MAX: u8 = 18;
 /// Largest key file that is read, bytes.
 pub const KEY_FILE_SIZE_BYTES_MAX: u64 = 64 << 10;
 
@@ -114,6 +118,45 @@ impl KeyContent {
         copy
     }
 
+    /// For whom objects are sealed, in one text.
+    pub fn recipients(&self) -> String {
+        format!("{}\n{}", self.data_recipient, self.index_recipient)
+    }
+
+    /// What a machine remembers of the recipients.
+    pub fn pin(&self) -> String {
+        pin_text(&self.secret, &self.recipients())
+    }
+
+    /// Whether what is sealed for the recipients opens with the identities that stand beside them. A forged file may name recipients of its maker.
+    ///
+    /// # Errors
+    /// When not, or when the texts are not keys.
+    pub fn check(&self) -> Result<(), CryptoError> {
+        let belongs = |identities: &[String], recipient: &str, what: &str| match identities.first() {
+            None => Ok(()),
+            Some(text) => {
+                let identity = x25519::Identity::from_str(text).map_err(|_| {
+                    CryptoError::BadKey(format!("the {what} identity in the key file cannot be read"))
+                })?;
+                if identity.to_public().to_string() == recipient {
+                    return Ok(());
+                }
+                Err(CryptoError::BadKey(format!(
+                    "the {what} recipient in the key file does not belong to its identity, so somebody else would read what is stored: do not use it, and \
+                     remove it if nobody here has made it"
+                )))
+            }
+        };
+        if self.kind == KeyKind::Full && self.data_identities.is_empty() || self.index_identities.is_empty() {
+            return Err(CryptoError::BadKey(
+                "the key file lacks identities that its kind has".to_owned(),
+            ));
+        }
+        belongs(&self.data_identities, &self.data_recipient, "data")?;
+        belongs(&self.index_identities, &self.index_recipient, "index")
+    }
+
     /// The layer of packs and manifests.
     ///
     /// # Errors
@@ -129,6 +172,13 @@ impl KeyContent {
     pub fn index_envelope(&self) -> Result<Envelope, CryptoError> {
         Envelope::from_texts(&self.index_recipient, &self.index_identities)
     }
+}
+
+/// What a machine remembers of recipients, as text.
+pub(crate) fn pin_text(secret: &Secret, recipients: &str) -> String {
+    let mut text = String::with_capacity(64);
+    write_hex(&mut text, &secret.pin(recipients)).expect("writing to a string cannot fail");
+    text
 }
 
 /// For whom a key file is made.
@@ -270,6 +320,23 @@ pub fn holder_kind(object: &[u8]) -> Result<HolderKind, CryptoError> {
     Ok(HolderKind::Recipients(stanzas))
 }
 
+/// The work that trying a passphrase costs (log2); none when it is not for a passphrase, or cannot be read.
+pub fn scrypt_work_factor(object: &[u8]) -> Option<u8> {
+    let Ok(stanzas) = super::age_file::stanza_arguments(object) else {
+        // What another reader takes for a passphrase file, and this one cannot read, is not tried.
+        let is_scrypt = age::Decryptor::new_buffered(object).is_ok_and(|file| file.is_scrypt());
+        return is_scrypt.then_some(u8::MAX);
+    };
+    let (_, arguments) = stanzas.iter().find(|(tag, _)| tag == "scrypt")?;
+    // What is no small number is more than anybody does.
+    Some(
+        arguments
+            .get(1)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(u8::MAX),
+    )
+}
+
 /// Opens a key file, or says with [`CryptoError::NoKey`] that this one is for somebody else.
 ///
 /// # Errors
@@ -279,6 +346,10 @@ pub fn open(object: &[u8], unlock: &Unlock) -> Result<KeyContent, KeyFileError> 
         .map_err(|_| KeyFileError::Crypto(CryptoError::NotAge("the header cannot be read")))?;
     let stream = match unlock {
         Unlock::Passphrase(passphrase) if decryptor.is_scrypt() => {
+            if let Some(found) = scrypt_work_factor(object).filter(|factor| *factor > WORK_FACTOR_MAX) {
+                let limit = WORK_FACTOR_MAX;
+                return Err(CryptoError::TooMuchWork { found, limit }.into());
+            }
             let mut identity = scrypt::Identity::new(passphrase.clone());
             identity.set_max_work_factor(WORK_FACTOR_MAX);
             decryptor.decrypt(std::iter::once(&identity as &dyn Identity))
@@ -380,6 +451,37 @@ mod tests {
         assert!(write_only.data_envelope().unwrap().open(&object).is_err());
         assert!(write_only.index_envelope().unwrap().open(&object).is_err());
         assert_eq!(full.data_envelope().unwrap().open(&object).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_passphrase_file_that_asks_for_too_much_work_is_refused_before_any_is_done() {
+        let object = seal(&content(), &KeyHolder::Passphrase(passphrase("right"))).unwrap();
+        assert_eq!(scrypt_work_factor(&object), Some(WORK_FACTOR));
+        let header = String::from_utf8_lossy(&object[..100]).into_owned();
+        let end = header.find(" 15\n").unwrap();
+        for (text, found) in [(" 19\n", 19), (" 63\n", 63), (" 999\n", 255)] {
+            let mut hostile = object.clone();
+            hostile.splice(end..end + 4, text.bytes());
+            let error = open(&hostile, &Unlock::Passphrase(passphrase("right"))).unwrap_err();
+            let limit = WORK_FACTOR_MAX;
+            assert_eq!(error, CryptoError::TooMuchWork { found, limit }.into(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_that_does_not_belong_to_the_identity_beside_it_is_noticed() {
+        assert!(content().check().is_ok());
+        assert!(content().write_only(String::new(), String::new()).check().is_ok());
+        let other = content();
+        let mut forged = content();
+        forged.data_recipient.clone_from(&other.data_recipient);
+        assert!(matches!(forged.check(), Err(CryptoError::BadKey(_))));
+        let mut forged = content();
+        forged.index_recipient.clone_from(&other.index_recipient);
+        assert!(forged.check().is_err());
+        let mut emptied = content();
+        emptied.data_identities.clear();
+        assert!(emptied.check().is_err());
     }
 
     #[test]

@@ -26,6 +26,17 @@ pub enum CryptoError {
     /// A key or recipient cannot be read.
     #[error("unusable key: {0}")]
     BadKey(String),
+    /// A passphrase file that asks for more work than is done for it.
+    #[error(
+        "it asks for 2^{found} rounds of work for each try, and at most 2^{limit} are done; make it again with a lower work factor, or remove it if nobody \
+         here has put it there"
+    )]
+    TooMuchWork {
+        /// The factor it asks for.
+        found: u8,
+        /// The largest that is done.
+        limit: u8,
+    },
     /// The system's random source failed.
     #[error("the system's random source does not answer")]
     NoRandom,

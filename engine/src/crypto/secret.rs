@@ -13,6 +13,8 @@ const CONTEXT_DATA_CHUNK: &str = "duplicati engine v1 data chunk id";
 const CONTEXT_TREE_CHUNK: &str = "duplicati engine v1 tree chunk id";
 const CONTEXT_GEAR: &str = "duplicati engine v1 gear table";
 const CONTEXT_CONFIG: &str = "duplicati engine v1 config";
+const CONTEXT_SKIP_TABLE: &str = "duplicati engine v1 local skip table";
+const CONTEXT_PIN: &str = "duplicati engine v1 local pin";
 
 /// 32 random bytes that make chunk ids and cut points this repository's own.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -56,6 +58,16 @@ impl Secret {
             *number = u64::from_le_bytes(bytes);
         }
         table
+    }
+
+    /// Key of the local table of unchanged files.
+    pub fn skip_table_key(&self) -> [u8; 32] {
+        blake3::derive_key(CONTEXT_SKIP_TABLE, &self.0)
+    }
+
+    /// What a local database remembers of the recipients: whoever has no key learns nothing from it.
+    pub fn pin(&self, recipients: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&blake3::derive_key(CONTEXT_PIN, &self.0), recipients.as_bytes()).as_bytes()
     }
 
     /// Check value of the config's JSON line.

@@ -7,6 +7,8 @@ use super::id_table::IdTable;
 use crate::id::ChunkId;
 
 const LOCKS: usize = 64;
+/// Parts of the table behind one lock that grow by themselves.
+const SHARDS: usize = 4;
 
 /// A set of chunk ids behind many small locks.
 pub struct ChunkSet {
@@ -16,7 +18,9 @@ pub struct ChunkSet {
 impl Default for ChunkSet {
     fn default() -> Self {
         Self {
-            shards: (0..LOCKS).map(|_| Mutex::new(IdTable::new())).collect(),
+            shards: (0..LOCKS)
+                .map(|_| Mutex::new(IdTable::with_shards(SHARDS)))
+                .collect(),
         }
     }
 }
@@ -35,12 +39,16 @@ impl ChunkSet {
 
     /// Whether the chunk is there.
     pub fn contains(&self, id: &ChunkId) -> bool {
-        let prefix = id.prefix();
+        self.contains_prefix(&id.prefix())
+    }
+
+    /// The same for who has only the part that is compared.
+    pub fn contains_prefix(&self, prefix: &[u8; 16]) -> bool {
         let shard = usize::from(prefix[15]) % LOCKS;
         self.shards[shard]
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(&prefix)
+            .get(prefix)
             .is_some()
     }
 

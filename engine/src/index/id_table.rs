@@ -27,15 +27,7 @@ const EMPTY: IdPrefix = [0; 16];
 
 impl<V: Copy + Default> Default for IdTable<V> {
     fn default() -> Self {
-        Self {
-            shards: (0..SHARDS)
-                .map(|_| Shard {
-                    slots: Vec::new(),
-                    used: 0,
-                    zero: None,
-                })
-                .collect(),
-        }
+        Self::with_shards(SHARDS)
     }
 }
 
@@ -45,16 +37,39 @@ impl<V: Copy + Default> IdTable<V> {
         Self::default()
     }
 
+    /// An empty table of fewer shards, for one that is a part of something larger: many tiny shards cost more than they hold.
+    ///
+    /// # Panics
+    /// When `count` is not from 1 to 256.
+    pub fn with_shards(count: usize) -> Self {
+        assert!((1..=SHARDS).contains(&count), "a first byte chooses the shard");
+        Self {
+            shards: (0..count)
+                .map(|_| Shard {
+                    slots: Vec::new(),
+                    used: 0,
+                    zero: None,
+                })
+                .collect(),
+        }
+    }
+
+    #[inline]
+    fn shard_of(&self, key: &IdPrefix) -> usize {
+        usize::from(key[0]) % self.shards.len()
+    }
+
     /// The value of a key.
     #[inline]
     pub fn get(&self, key: &IdPrefix) -> Option<V> {
-        self.shards[usize::from(key[0])].get(key)
+        self.shards[self.shard_of(key)].get(key)
     }
 
     /// Inserts unless the key is there; says whether it was new.
     #[inline]
     pub fn insert(&mut self, key: &IdPrefix, value: V) -> bool {
-        self.shards[usize::from(key[0])].insert(key, value)
+        let shard = self.shard_of(key);
+        self.shards[shard].insert(key, value)
     }
 
     /// Number of keys.
@@ -84,7 +99,8 @@ impl<V: Copy + Default> IdTable<V> {
 
     /// Changes the value of a key that is there.
     pub fn update(&mut self, key: &IdPrefix, change: impl FnOnce(&mut V)) -> bool {
-        let shard = &mut self.shards[usize::from(key[0])];
+        let shard = self.shard_of(key);
+        let shard = &mut self.shards[shard];
         if *key == EMPTY {
             return shard.zero.as_mut().map(change).is_some();
         }
@@ -169,8 +185,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn table_behaves_like_a_map(keys in proptest::collection::vec((0u8..4, 0u8..20, any::<u32>()), 0..600)) {
-            let mut table = IdTable::new();
+        fn table_behaves_like_a_map(
+            keys in proptest::collection::vec((0u8..4, 0u8..20, any::<u32>()), 0..600), shards in 1usize..=SHARDS
+        ) {
+            let mut table = IdTable::with_shards(shards);
             let mut model = HashMap::new();
             for (first, last, value) in keys {
                 let mut key = [0; 16];

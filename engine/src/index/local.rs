@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The local database: a disposable copy of what the target holds (S-5).
 //!
-//! It keeps opened index segments, packs that were stored but not indexed yet, packs that were found damaged, and the history of runs. Losing it costs a download, never data;
-//! whatever it says is checked against the target before anything depends on it.
+//! It keeps opened index segments, packs that were stored but not indexed yet, packs that were found damaged, the history of runs, whose repository it was at
+//! first use, and with a write-only key which files need no reading. Losing it costs a download, never data; whatever it says is checked against the target
+//! before anything depends on it. With a write-only key no path stands in it.
 
 use std::{
     collections::HashSet,
@@ -11,7 +12,11 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::id::{PackId, RepositoryId, SegmentId};
+use super::skip_table::{self, SkipTable};
+use crate::{
+    crypto::secret::Secret,
+    id::{PackId, RepositoryId, SegmentId},
+};
 
 /// Version of the tables; another version is thrown away and made anew.
 const SCHEMA_VERSION: i64 = 1;
@@ -23,7 +28,7 @@ const DAMAGED_PACK_TABLE: &str =
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Tables of this and earlier versions.
-const OUR_TABLES: [&str; 5] = ["meta", "segment", "stored_pack", "run", "damaged_pack"];
+const OUR_TABLES: [&str; 6] = ["meta", "segment", "stored_pack", "run", "damaged_pack", "skip"];
 
 /// The local database cannot be used; the caller goes on without it or makes a new one.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,15 @@ pub struct RunRecord {
     pub result: String,
     /// The result object as JSON.
     pub detail: String,
+}
+
+/// What a database remembers of the repository that it was first used with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The repository.
+    pub repository_id: String,
+    /// Its recipients ([`Repository::pin`](crate::repository::Repository::pin)); none in databases of programs before this rule.
+    pub recipients: Option<String>,
 }
 
 /// Another program's database, as that of a Duplicati that ran here before.
@@ -131,16 +145,27 @@ impl LocalState {
         }
     }
 
-    /// The repository that the database at `path` belongs to, if it is one of ours. Nothing is changed in it.
+    /// What the database at `path` remembers, if it is one of ours. Nothing is changed in it.
     ///
     /// # Errors
     /// When it cannot be read now: what is not known must not count as new.
-    pub fn repository_of(path: &Path) -> Result<Option<String>, LocalError> {
+    pub fn pinned(path: &Path) -> Result<Option<Pin>, LocalError> {
+        if !path.exists() {
+            return Ok(None);
+        }
         let read = || {
             let database = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             database.busy_timeout(BUSY_TIMEOUT)?;
-            let query = "SELECT value FROM meta WHERE key = 'repository_id'";
-            database.query_row(query, [], |row| row.get(0)).optional()
+            let mut query = database.prepare("SELECT value FROM meta WHERE key = ?1")?;
+            let mut value = |key: &str| query.query_row([key], |row| row.get::<_, String>(0)).optional();
+            let Some(repository_id) = value("repository_id")? else {
+                return Ok(None);
+            };
+            let recipients = value("recipients")?;
+            Ok(Some(Pin {
+                repository_id,
+                recipients,
+            }))
         };
         match read() {
             // Whoever opens it sets it aside, or begins it anew.
@@ -150,6 +175,21 @@ impl LocalState {
                 source,
             }),
         }
+    }
+
+    /// Remembers the recipients of the repository.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn pin(&self, recipients: &str) -> Result<(), LocalError> {
+        self.wrap(
+            self.connection
+                .execute(
+                    "INSERT INTO meta VALUES ('recipients', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    [recipients],
+                )
+                .map(|_| ()),
+        )
     }
 
     fn try_open(path: &Path, repository_id: RepositoryId) -> Result<Self, LocalError> {
@@ -195,15 +235,18 @@ impl LocalState {
         // Losing the last moments costs a download; the target is what must survive power loss.
         database.pragma_update(None, "synchronous", "NORMAL")?;
         database.pragma_update(None, "cache_size", -2048)?;
+        // What is removed here may be what a thief must not find.
+        database.pragma_update(None, "secure_delete", "ON")?;
         if known {
             // Came later than the other tables; making it needs no new version.
-            return database.execute_batch(DAMAGED_PACK_TABLE);
+            database.execute_batch(DAMAGED_PACK_TABLE)?;
+            return database.execute_batch(skip_table::CREATE);
         }
         self.started_empty = true;
         database.execute_batch(
             "BEGIN IMMEDIATE;
              DROP TABLE IF EXISTS meta; DROP TABLE IF EXISTS segment; DROP TABLE IF EXISTS stored_pack; DROP TABLE IF EXISTS run;
-             DROP TABLE IF EXISTS damaged_pack;
+             DROP TABLE IF EXISTS damaged_pack; DROP TABLE IF EXISTS skip;
              CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
              CREATE TABLE segment (id BLOB PRIMARY KEY, content BLOB NOT NULL);
              CREATE TABLE stored_pack (id BLOB PRIMARY KEY, description BLOB NOT NULL);
@@ -211,6 +254,7 @@ impl LocalState {
              COMMIT;",
         )?;
         database.execute_batch(DAMAGED_PACK_TABLE)?;
+        database.execute_batch(skip_table::CREATE)?;
         self.connection.execute(
             "INSERT INTO meta VALUES ('repository_id', ?1), ('machine', lower(hex(randomblob(16))))",
             params![repository_id.to_string()],
@@ -427,6 +471,76 @@ impl LocalState {
         })())
     }
 
+    /// Which files need no reading, for a key that opens no tree; none where the database is no file.
+    ///
+    /// # Errors
+    /// When the database cannot be opened once more.
+    pub fn skip_table(&self, secret: &Secret) -> Result<Option<SkipTable>, LocalError> {
+        if self.path.as_os_str() == ":memory:" {
+            return Ok(None);
+        }
+        self.wrap(SkipTable::open(&self.path, secret)).map(Some)
+    }
+
+    /// The sealed rows of the table of unchanged files, as they stand.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn skip_rows(&self) -> Result<Vec<Vec<u8>>, LocalError> {
+        self.wrap((|| {
+            let mut statement = self
+                .connection
+                .prepare("SELECT sealed FROM skip ORDER BY number")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect()
+        })())
+    }
+
+    /// Removes what was noted before for a key that opens no tree; with one that does, trees say it better.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn clear_skip_table(&self) -> Result<(), LocalError> {
+        self.wrap(self.connection.execute("DELETE FROM skip", []).map(|_| ()))
+    }
+
+    /// Removes what runs with another key have told of paths, once, and overwrites it.
+    ///
+    /// # Errors
+    /// When the database is damaged or the disk is full.
+    pub fn forget_told_paths(&self) -> Result<(), LocalError> {
+        self.wrap((|| {
+            let done: Option<String> = self
+                .connection
+                .query_row(
+                    "SELECT value FROM meta WHERE key = 'paths_forgotten'",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if done.is_some() {
+                return Ok(());
+            }
+            self.connection
+                .execute_batch("DELETE FROM run; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+            self.connection
+                .execute("INSERT INTO meta VALUES ('paths_forgotten', '1')", [])?;
+            Ok(())
+        })())
+    }
+
+    /// Notes that paths may stand in it from now on.
+    ///
+    /// # Errors
+    /// When the database is damaged or full.
+    pub fn allow_told_paths(&self) -> Result<(), LocalError> {
+        self.wrap(
+            self.connection
+                .execute("DELETE FROM meta WHERE key = 'paths_forgotten'", [])
+                .map(|_| ()),
+        )
+    }
+
     /// Gives unused room back to the file system.
     ///
     /// # Errors
@@ -558,6 +672,30 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         drop(LocalState::open(&path, ID).unwrap());
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn what_it_was_first_used_with_is_remembered_and_reading_that_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        assert_eq!(LocalState::pinned(&path).unwrap(), None);
+        assert!(!path.exists());
+        drop(LocalState::open(&path, ID).unwrap());
+        let pin = |recipients: Option<&str>| Pin {
+            repository_id: ID.to_string(),
+            recipients: recipients.map(str::to_owned),
+        };
+        assert_eq!(LocalState::pinned(&path).unwrap(), Some(pin(None)));
+        LocalState::open(&path, ID).unwrap().pin("one").unwrap();
+        assert_eq!(LocalState::pinned(&path).unwrap(), Some(pin(Some("one"))));
+        std::fs::write(
+            &path,
+            b"no database, but some text that is long enough for a header",
+        )
+        .unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(LocalState::pinned(&path).unwrap(), None);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]

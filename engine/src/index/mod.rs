@@ -5,6 +5,8 @@ pub mod chunk_index;
 pub mod chunk_set;
 pub mod id_table;
 pub mod local;
+pub mod skip_table;
 
 pub use chunk_index::{ChunkIndex, ChunkPlace, FramePlace};
 pub use chunk_set::ChunkSet;
+pub use skip_table::{FileState, SkipTable};

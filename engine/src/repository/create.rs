@@ -120,6 +120,8 @@ impl Repository {
             index,
             key_kind: KeyKind::Full,
             key,
+            key_id: own_key,
+            rival_keys: Vec::new(),
             secret,
         })
     }

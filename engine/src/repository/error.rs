@@ -77,12 +77,17 @@ pub enum RepositoryError {
         location: String,
     },
     /// No key file opens.
-    #[error("none of the {tried} key files at {location} opens with this passphrase or identity")]
+    #[error(
+        "none of the {tried} key files at {location} opens with this passphrase or identity{}",
+        left_out_text(*left_out)
+    )]
     WrongKey {
         /// The target.
         location: String,
         /// How many were tried.
         tried: usize,
+        /// How many were not, because they are too large, too many or too costly.
+        left_out: usize,
     },
     /// A passphrase for something that is not encrypted.
     #[error(
@@ -124,6 +129,15 @@ pub enum RepositoryError {
     /// The local database.
     #[error(transparent)]
     Local(#[from] LocalError),
+}
+
+fn left_out_text(left_out: usize) -> String {
+    match left_out {
+        0 => String::new(),
+        _ => format!(
+            "; {left_out} more were not tried, because trying them costs too much: remove from keys/ what nobody here has put there"
+        ),
+    }
 }
 
 /// Why an object is unusable.

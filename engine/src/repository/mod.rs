@@ -3,6 +3,7 @@
 
 mod create;
 mod error;
+mod find_key;
 pub mod frames;
 pub mod lru;
 mod objects;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use create::CreateOptions;
 pub use error::{ObjectProblem, RepositoryError};
+pub use find_key::Trust;
 pub use frames::FrameReader;
 pub use objects::SnapshotListing;
 pub use segments::{IndexSource, LoadedIndex};
@@ -24,6 +26,7 @@ use crate::{
     crypto::{Envelope, key_file::KeyKind, secret::Secret},
     format::{FormatError, config::RepositoryConfig},
     hashing::ChunkHasher,
+    id::KeyId,
     storage::Store,
 };
 
@@ -45,10 +48,22 @@ pub struct Repository {
     pub key_kind: KeyKind,
     /// The key content, for making further key files; none without encryption.
     pub key: Option<crate::crypto::key_file::KeyContent>,
+    /// The key file that was opened.
+    pub key_id: Option<KeyId>,
+    /// Key files that open as well and seal for other recipients: one of them is forged, and nothing here says which.
+    pub rival_keys: Vec<KeyId>,
     secret: Secret,
 }
 
 impl Repository {
+    /// What a machine remembers of the recipients at first use, to notice when others stand in their place.
+    pub fn pin(&self) -> String {
+        match &self.key {
+            Some(key) => key.pin(),
+            None => crate::crypto::key_file::pin_text(&self.secret, ""),
+        }
+    }
+
     /// The same repository at another target: keys and parameters of this one, objects of that one. Nothing is read there.
     #[must_use]
     pub fn at(&self, store: Arc<dyn Store>) -> Self {
@@ -61,6 +76,8 @@ impl Repository {
             chunker: Chunker::new(&self.config.chunking, &self.secret),
             key_kind: self.key_kind,
             key: self.key.clone(),
+            key_id: self.key_id,
+            rival_keys: self.rival_keys.clone(),
             secret: self.secret.clone(),
         }
     }

@@ -3,20 +3,22 @@
 
 use std::sync::Arc;
 
-use super::{Repository, RepositoryError};
+use super::{
+    Repository, RepositoryError,
+    find_key::{Trust, find_key},
+};
 use crate::{
     chunking::Chunker,
     crypto::{
         CryptoError, Envelope,
-        key_file::{self, KeyContent, KeyFileError, KeyKind, Unlock},
+        key_file::{KeyKind, Unlock},
     },
     format::{
         FormatError,
         config::{CONFIG_SIZE_BYTES_MAX, Encryption, RepositoryConfig},
     },
     hashing::ChunkHasher,
-    id::KeyId,
-    storage::{ObjectKind, ObjectName, Store, StoreErrorKind},
+    storage::{ObjectName, Store, StoreErrorKind},
 };
 
 impl Repository {
@@ -55,6 +57,19 @@ impl Repository {
     /// # Errors
     /// When there is none, it is newer than this program, or the key does not fit.
     pub async fn open(store: Arc<dyn Store>, unlock: Option<&Unlock>) -> Result<Self, RepositoryError> {
+        Self::open_trusted(store, unlock, Trust::Any).await
+    }
+
+    /// The same for who knows which of several keys is meant. That the key found is the one is for the caller to see ([`Repository::pin`]): a repository must
+    /// open to be looked at.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_trusted(
+        store: Arc<dyn Store>,
+        unlock: Option<&Unlock>,
+        trust: Trust<'_>,
+    ) -> Result<Self, RepositoryError> {
         let location = store.location();
         let problem =
             |source: FormatError| RepositoryError::object(&ObjectName::CONFIG, store.location(), source);
@@ -72,6 +87,7 @@ impl Repository {
             )));
         }
         let (config, check) = RepositoryConfig::decode(&content).map_err(problem)?;
+        let (mut key_id, mut rival_keys) = (None, Vec::new());
         let (secret, key, data, index, key_kind) = match (config.encryption, unlock) {
             (Encryption::None, Some(_)) => return Err(RepositoryError::NotEncrypted { location }),
             (Encryption::Age, None) => return Err(RepositoryError::NeedsKey { location }),
@@ -83,7 +99,9 @@ impl Repository {
                 (secret, None, Envelope::Open, Envelope::Open, KeyKind::Full)
             }
             (Encryption::Age, Some(unlock)) => {
-                let (id, key) = find_key(store.as_ref(), &config, unlock).await?;
+                let found = find_key(store.as_ref(), &config, &check, unlock, trust).await?;
+                let (id, key) = (found.id, found.content);
+                (key_id, rival_keys) = (Some(id), found.rivals);
                 let bad = |error: CryptoError| RepositoryError::object(&id.into(), store.location(), error);
                 let data = key.data_envelope().map_err(bad)?;
                 let index = key.index_envelope().map_err(bad)?;
@@ -100,63 +118,9 @@ impl Repository {
             index,
             key_kind,
             key,
+            key_id,
+            rival_keys,
             secret,
         })
-    }
-}
-
-/// The first key file that opens; a full key is preferred to a write-only one.
-async fn find_key(
-    store: &dyn Store,
-    config: &RepositoryConfig,
-    unlock: &Unlock,
-) -> Result<(KeyId, KeyContent), RepositoryError> {
-    let listing = store.list(ObjectKind::Key).await?;
-    let mut tried = 0;
-    let mut write_only = None;
-    let mut damaged = None;
-    for info in listing.objects {
-        if info.size_bytes > key_file::KEY_FILE_SIZE_BYTES_MAX {
-            continue;
-        }
-        let object = match store.get(&info.name, None).await {
-            // Another key file may open.
-            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::NotFound) => {
-                damaged = Some(error.into());
-                continue;
-            }
-            object => object?,
-        };
-        tried += 1;
-        match key_file::open(&object, unlock) {
-            Ok(key) if key.repository_id != config.repository_id => {
-                // It opens, so the passphrase is not what is wrong.
-                let source = FormatError::damaged(
-                    "key file",
-                    format!(
-                        "it belongs to repository {}, but {} is that of repository {}; one of the two was exchanged",
-                        key.repository_id,
-                        ObjectName::CONFIG,
-                        config.repository_id
-                    ),
-                );
-                damaged = Some(RepositoryError::object(&info.name, store.location(), source));
-            }
-            Ok(key) if key.kind == KeyKind::WriteOnly => {
-                write_only = write_only.or(Some((KeyId(info.name.id()), key)));
-            }
-            Ok(key) => return Ok((KeyId(info.name.id()), key)),
-            Err(KeyFileError::Crypto(CryptoError::NoKey)) => {}
-            // One damaged key file must not lock out the holders of the others.
-            Err(error) => damaged = Some(RepositoryError::object(&info.name, store.location(), error)),
-        }
-    }
-    match (write_only, damaged) {
-        (Some(found), _) => Ok(found),
-        (None, Some(error)) => Err(error),
-        (None, None) => Err(RepositoryError::WrongKey {
-            location: store.location(),
-            tried,
-        }),
     }
 }

@@ -18,8 +18,8 @@ use rustix::{
 };
 
 use super::{
+    layout::FileLayout,
     metadata::MetadataWriter,
-    plan::place_data,
     target::{Folder, look},
 };
 use crate::format::tree::{Hole, TreeEntry};
@@ -60,8 +60,8 @@ pub struct FileJob {
     pub entry: TreeEntry,
     /// Size with holes, bytes.
     pub size: u64,
-    /// Holes.
-    pub holes: Vec<Hole>,
+    /// Where its data lies.
+    pub layout: FileLayout,
     /// How it gets its name.
     pub placement: Placement,
     /// Whether holes stay holes.
@@ -109,7 +109,7 @@ pub struct FileJobParts {
     /// As in the job.
     pub size: u64,
     /// As in the job.
-    pub holes: Vec<Hole>,
+    pub layout: FileLayout,
     /// As in the job.
     pub placement: Placement,
     /// As in the job.
@@ -126,7 +126,7 @@ impl FileJob {
             name,
             entry,
             size,
-            holes,
+            layout,
             placement,
             sparse,
         } = parts;
@@ -137,7 +137,7 @@ impl FileJob {
             name,
             entry,
             size,
-            holes,
+            layout,
             placement,
             sparse,
             remaining: AtomicU64::new(1),
@@ -240,7 +240,7 @@ impl FileJob {
             }
             other => other?,
         };
-        if !self.sparse && !self.holes.is_empty() {
+        if !self.sparse && !self.layout.is_dense() {
             // Room that cannot be reserved here will be missed when it is written.
             match rustix::fs::fallocate(&open, FallocateFlags::empty(), 0, self.size) {
                 Err(error @ (Errno::NOSPC | Errno::DQUOT)) => return Err(error),
@@ -269,7 +269,7 @@ impl FileJob {
     /// When the system refuses.
     pub fn write(&self, open: BorrowedFd<'_>, data_offset: u64, data: &[u8]) -> Result<(), Errno> {
         let mut result = Ok(());
-        place_data(&self.holes, data_offset, data.len(), |offset, part| {
+        self.layout.place(data_offset, data.len(), |offset, part| {
             if result.is_ok() {
                 result = write_all(open, &data[part], offset);
             }
@@ -293,7 +293,7 @@ impl FileJob {
             return Ok(FileEnd::Failed(self.discard(folder, failure)));
         }
         let result = self.open(folder, metadata).and_then(|open| {
-            if !self.holes.is_empty()
+            if !self.layout.is_dense()
                 || matches!(self.placement, Placement::Patch { size, .. } if size != self.size)
             {
                 rustix::fs::ftruncate(&open, self.size)?;
@@ -372,9 +372,9 @@ pub fn open_existing(folder: BorrowedFd<'_>, name: &[u8]) -> Option<(OwnedFd, St
 }
 
 /// Reads stored data from between the holes of an existing file; false when the file ends before.
-pub fn read_data(open: BorrowedFd<'_>, holes: &[Hole], data_offset: u64, buffer: &mut [u8]) -> bool {
+pub fn read_data(open: BorrowedFd<'_>, layout: &FileLayout, data_offset: u64, buffer: &mut [u8]) -> bool {
     let mut whole = true;
-    place_data(holes, data_offset, buffer.len(), |offset, part| {
+    layout.place(data_offset, buffer.len(), |offset, part| {
         whole = whole && read_exact(open, &mut buffer[part], offset);
     });
     whole

@@ -8,6 +8,7 @@
 //! `skip-restore-verification` has nothing left to skip.
 
 pub mod file;
+pub mod layout;
 pub mod metadata;
 pub mod plan;
 pub mod selection;

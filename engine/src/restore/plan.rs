@@ -2,7 +2,6 @@
 //! The order of reading: the chunks of many files, grouped so that every frame is fetched once and neighbours together.
 
 use crate::{
-    format::tree::Hole,
     id::ChunkId,
     index::chunk_index::{ChunkIndex, FrameOrdinal},
 };
@@ -77,37 +76,6 @@ pub fn plan_reads<F>(mut uses: Vec<ChunkUse<F>>, index: &ChunkIndex) -> impl Ite
         }
         Some(batch)
     })
-}
-
-/// Where a stretch of stored data lies in the file: calls `each` with the file offset and the part of the stretch.
-pub fn place_data(
-    holes: &[Hole],
-    data_offset: u64,
-    length: usize,
-    mut each: impl FnMut(u64, std::ops::Range<usize>),
-) {
-    let mut file_offset = data_offset;
-    let (mut data_end, mut done) = (0u64, 0usize);
-    for hole in holes {
-        data_end = data_end.saturating_add(hole.gap);
-        if data_position(data_offset, done) < data_end {
-            let here = (data_end - data_position(data_offset, done)).min((length - done) as u64) as usize;
-            each(file_offset, done..done + here);
-            done += here;
-            file_offset += here as u64;
-            if done == length {
-                return;
-            }
-        }
-        file_offset = file_offset.saturating_add(hole.length);
-    }
-    if done < length {
-        each(file_offset, done..length);
-    }
-}
-
-fn data_position(data_offset: u64, done: usize) -> u64 {
-    data_offset + done as u64
 }
 
 #[cfg(test)]
@@ -190,31 +158,6 @@ mod tests {
             files.sort_unstable();
             prop_assert_eq!(files, (0..frames.len()).collect::<Vec<_>>());
             prop_assert!(read.windows(2).all(|pair| pair[0] < pair[1]), "packs in order, frames once");
-        }
-
-        #[test]
-        fn data_lands_between_the_holes(
-            gaps in proptest::collection::vec((0u64..5, 1u64..5), 0..6), tail in 0usize..5, cuts in 1usize..7
-        ) {
-            let holes: Vec<Hole> = gaps.iter().map(|(gap, length)| Hole { gap: *gap, length: *length }).collect();
-            let total = gaps.iter().map(|(gap, _)| *gap as usize).sum::<usize>() + tail;
-            let data: Vec<u8> = (0..total).map(|n| n as u8 + 1).collect();
-            let mut expected = Vec::new();
-            let mut rest = &data[..];
-            for hole in &holes {
-                let (now, later) = rest.split_at(hole.gap as usize);
-                expected.extend_from_slice(now);
-                expected.resize(expected.len() + hole.length as usize, 0);
-                rest = later;
-            }
-            expected.extend_from_slice(rest);
-            let mut file = vec![0; expected.len()];
-            for (number, piece) in data.chunks(cuts).enumerate() {
-                place_data(&holes, (number * cuts) as u64, piece.len(), |offset, part| {
-                    file[offset as usize..offset as usize + part.len()].copy_from_slice(&piece[part]);
-                });
-            }
-            prop_assert_eq!(file, expected);
         }
     }
 }

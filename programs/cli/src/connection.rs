@@ -10,10 +10,14 @@ use std::{
 use duplicati_actors::inventory::load_reading_index;
 use duplicati_backends::{StoreAddress, decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
-    crypto::key_file::{KeyHolder, Unlock},
+    crypto::key_file::{KeyHolder, KeyKind, Unlock},
     format::config::ChunkingParameters,
-    index::{ChunkIndex, local::LocalState},
-    repository::{CreateOptions, Repository, RepositoryError},
+    id::KeyId,
+    index::{
+        ChunkIndex,
+        local::{LocalState, Pin},
+    },
+    repository::{CreateOptions, Repository, RepositoryError, Trust},
     snapshot::TreeReader,
     storage::{Store, memory::MemoryStore},
 };
@@ -31,6 +35,7 @@ use crate::{
     failure::{Failure, Outcome, failed, wrong_arguments},
     invocation::Invocation,
     passphrase,
+    trust::Standing,
 };
 
 /// Memory for opened parts of trees while listing, bytes.
@@ -106,11 +111,26 @@ impl Target {
     /// Opens the repository for a command that changes nothing.
     pub async fn open_to_read(mut self, invocation: &Invocation) -> Outcome<Connection> {
         self.store = Arc::new(ReadOnlyStore::new(self.store));
-        let (repository, unlock) = self.open_repository(invocation).await?;
         let database = match invocation.options.bool("no-local-db") {
             true => None,
             false => self.known_database(invocation)?,
         };
+        let pin = match database.as_deref().map(LocalState::pinned) {
+            Some(Ok(pin)) => pin,
+            // It must not keep anybody from a restore.
+            Some(Err(error)) => {
+                invocation
+                    .log
+                    .warning("LocalDatabaseUnusable", &error.to_string());
+                None
+            }
+            None => None,
+        };
+        let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
+        // What is restored can be looked at; only what is stored is lost to whoever exchanged it.
+        if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string()) {
+            invocation.log.warning("RepositoryChanged", &doubt);
+        }
         Ok(Connection {
             repository,
             unlock,
@@ -136,7 +156,7 @@ impl Target {
         let Some(database) = self.known_database(invocation)? else {
             return Ok(());
         };
-        if LocalState::repository_of(&database)?.is_none() {
+        if LocalState::pinned(&database)?.is_none() {
             return Ok(());
         }
         // What is left of a repository says more than that it is gone; making one refuses that by itself.
@@ -156,8 +176,27 @@ impl Target {
 
     /// Opens the repository for a command that changes something; no other such command runs at the same time on this database.
     pub async fn open_to_write(self, invocation: &Invocation) -> Outcome<Connection> {
-        let (repository, unlock) = self.open_repository(invocation).await?;
-        self.connect(invocation, repository, unlock)
+        let pin = self.pin(invocation)?;
+        let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
+        self.connect(invocation, repository, unlock, false)
+    }
+
+    /// What the local database remembers of the repository, as far as there is one.
+    pub fn pin(&self, invocation: &Invocation) -> Outcome<Option<Pin>> {
+        let database = self.known_database(invocation)?;
+        Ok(database.as_deref().map(LocalState::pinned).transpose()?.flatten())
+    }
+
+    /// Opens the repository with `key` if one is named, and remembers from now on that this is the one.
+    pub async fn trust(
+        self,
+        invocation: &Invocation,
+        unlock: Arc<Unlock>,
+        key: Option<KeyId>,
+    ) -> Outcome<Connection> {
+        let trust = key.map_or(Trust::Any, Trust::Key);
+        let repository = Repository::open_trusted(Arc::clone(&self.store), Some(&unlock), trust).await?;
+        self.connect(invocation, Arc::new(repository), Some(unlock), true)
     }
 
     /// Opens the repository of a backup, or makes it.
@@ -206,7 +245,7 @@ impl Target {
             "RepositoryCreated",
             &format!("Made a new backup at {}", self.store.location()),
         );
-        self.connect(invocation, repository, unlock)
+        self.connect(invocation, repository, unlock, true)
     }
 
     /// Makes the destination of a copy ready: its folder is made, and a target behind a network is tried out.
@@ -264,6 +303,7 @@ impl Target {
     async fn open_repository(
         &self,
         invocation: &Invocation,
+        pin: Option<&Pin>,
     ) -> Outcome<(Arc<Repository>, Option<Arc<Unlock>>)> {
         // Before asking for a passphrase, see whether there is anything to open.
         if !Repository::exists(self.store.as_ref()).await? {
@@ -273,16 +313,19 @@ impl Target {
             .into());
         }
         let unlock = passphrase::unlock(&invocation.options)?;
-        let repository = Repository::open(Arc::clone(&self.store), unlock.as_ref()).await?;
+        let repository =
+            Repository::open_trusted(Arc::clone(&self.store), unlock.as_ref(), trusted(pin)).await?;
         Ok((Arc::new(repository), unlock.map(Arc::new)))
     }
 
-    /// Joins a repository that is open to its local database and keeps other writing commands away from that.
+    /// Joins a repository that is open to its local database and keeps other writing commands away from that. A database that knows another repository is
+    /// refused, unless this one `is_trusted` as it is.
     pub fn connect(
         self,
         invocation: &Invocation,
         repository: Arc<Repository>,
         unlock: Option<Arc<Unlock>>,
+        is_trusted: bool,
     ) -> Outcome<Connection> {
         let folder = invocation.data_folder();
         if invocation.options.path("dbpath").is_none() {
@@ -297,12 +340,34 @@ impl Target {
         )?;
         let database = invocation.environment.current_folder.join(database);
         let lock = lock(&database)?;
-        Ok(Connection {
+        if !is_trusted {
+            let pin = LocalState::pinned(&database)?;
+            if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string())
+            {
+                return Err(failed(ids::REPOSITORY_CHANGED, doubt));
+            }
+        }
+        let connection = Connection {
             repository,
             unlock,
             database: Some(database),
             _lock: Some(lock),
-        })
+        };
+        let local = connection.local()?;
+        let noted =
+            local
+                .pin(&connection.repository.pin())
+                .and_then(|()| match connection.repository.key_kind {
+                    KeyKind::WriteOnly => local.forget_told_paths(),
+                    KeyKind::Full => local.allow_told_paths(),
+                });
+        if let Err(error) = noted {
+            // A full disk here must not cost a backup.
+            invocation
+                .log
+                .warning("LocalDatabaseNotWritten", &error.to_string());
+        }
+        Ok(connection)
     }
 }
 
@@ -317,6 +382,12 @@ fn identity_of(folder: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(folder).ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// Which key is meant, by what the local database remembers.
+pub fn trusted(pin: Option<&Pin>) -> Trust<'_> {
+    pin.and_then(|pin| pin.recipients.as_deref())
+        .map_or(Trust::Any, Trust::Pinned)
 }
 
 /// Devices and inodes of the folders of this machine that the destination may be: its own and those that may stand in for it.

@@ -26,6 +26,7 @@ mod results;
 mod retention;
 mod scripts;
 mod signals;
+mod trust;
 mod unsupported;
 mod versions;
 

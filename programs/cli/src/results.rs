@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{connection::Connection, failure::Outcome, invocation::Invocation};
 
+/// Keys of messages, in which paths stand.
+const MESSAGES: [&str; 3] = ["Messages", "Warnings", "Errors"];
+
 /// A result object that is being put together.
 pub struct CommandResult {
     operation: &'static str,
@@ -186,7 +189,14 @@ impl CommandResult {
             && !invocation.spec.read_only
             && !invocation.is_dry_run()
         {
-            let detail = Value::Object(self.values.clone()).to_string();
+            let mut detail = self.values.clone();
+            if !connection.repository.data.can_open() {
+                // On such a machine the database may be stolen, and then it must not tell of files that are not there any more.
+                for key in MESSAGES {
+                    detail.remove(key);
+                }
+            }
+            let detail = Value::Object(detail).to_string();
             connection.record(invocation, self.operation, level, &detail);
         }
         invocation.keep_result(self.values);

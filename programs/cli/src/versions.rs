@@ -4,7 +4,7 @@
 use duplicati_engine::{
     format::{chunk_list::ChunkList, manifest::Manifest},
     id::SnapshotId,
-    repository::{Repository, SnapshotListing},
+    repository::{Repository, RepositoryError, SnapshotListing},
 };
 use duplicati_programs_common::error_id::ids;
 use jiff::Timestamp;
@@ -90,6 +90,11 @@ pub enum Otherwise {
 
 /// All versions, newest first. Damaged ones are warned about, and left out.
 pub async fn list(invocation: &Invocation, repository: &Repository) -> Outcome<Vec<Version>> {
+    if !repository.data.can_open() {
+        // To this key every version looks unreadable, and nobody shall let one go for that.
+        let operation = "looking at versions";
+        return Err(RepositoryError::WriteOnlyKey { operation }.into());
+    }
     let listing = repository.list_snapshots().await?;
     for (id, error) in &listing.unreadable {
         invocation.log.warning(

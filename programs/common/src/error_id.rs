@@ -136,6 +136,7 @@ error_ids! {
     WRONG_PASSPHRASE = "WrongPassphrase",
     INVALID_KEY = "InvalidKey",
     WRITE_ONLY_KEY = "WriteOnlyKey",
+    REPOSITORY_CHANGED = "RepositoryChanged",
     DESTINATION_OCCUPIED = "DestinationOccupied",
     REMOTE_OPERATION_FAILED = "RemoteOperationFailed",
     REMOTE_OBJECT_DAMAGED = "RemoteObjectDamaged",

@@ -15,8 +15,8 @@ use duplicati_actors::{
     restore::{RestoreRequest, restore},
 };
 use duplicati_engine::{
-    clock::Clock, compaction::Thresholds, index::local::LocalState, repository::Repository,
-    restore::RestoreOptions, storage::Store,
+    clock::Clock, compaction::Thresholds, crypto::key_file::Unlock, index::local::LocalState,
+    repository::Repository, restore::RestoreOptions, storage::Store,
 };
 use duplicati_testkit::ManualClock;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -48,6 +48,11 @@ pub struct Counts {
     pub restores: u64,
     pub steps: u64,
     pub crashes: u64,
+    pub lies: u64,
+    /// Backups of machines with a write-only key that were reported as done.
+    pub write_only_done: u64,
+    /// Files that those did not have to read.
+    pub skipped_files: u64,
     pub simulated_seconds: u64,
 }
 
@@ -64,6 +69,9 @@ impl std::ops::AddAssign for Counts {
         self.restores += other.restores;
         self.steps += other.steps;
         self.crashes += other.crashes;
+        self.lies += other.lies;
+        self.write_only_done += other.write_only_done;
+        self.skipped_files += other.skipped_files;
         self.simulated_seconds += other.simulated_seconds;
     }
 }
@@ -94,6 +102,9 @@ pub fn content(number: u64) -> Vec<u8> {
 pub struct Machine {
     pub world: Arc<World>,
     pub peer: usize,
+    pub is_write_only: bool,
+    /// What opens its key file.
+    pub identity: String,
     pub random: StdRng,
 }
 
@@ -115,7 +126,10 @@ impl Machine {
     pub async fn run(mut self, operations: usize) -> Result<(), String> {
         std::fs::create_dir_all(self.source()).unwrap();
         for _ in 0..operations {
-            let choice = self.random.random_range(0..100);
+            let choice = match self.is_write_only {
+                true => 0,
+                false => self.random.random_range(0..100),
+            };
             let role = match choice {
                 0..50 => Role::Backup,
                 50..75 => Role::Compact,
@@ -123,7 +137,9 @@ impl Machine {
             };
             self.begin(role);
             let store = Arc::new(ClientStore::new(Arc::clone(&self.world.server), self.peer));
-            let Ok(repository) = Repository::open(Arc::clone(&store) as Arc<dyn Store>, None).await else {
+            let unlock = Unlock::from_identity_text(&self.identity).unwrap();
+            let opened = Repository::open(Arc::clone(&store) as Arc<dyn Store>, Some(&unlock)).await;
+            let Ok(repository) = opened else {
                 continue;
             };
             let repository = Arc::new(repository);
@@ -183,7 +199,13 @@ impl Machine {
         )
         .await;
         if let Ok(report) = expected(outcome)? {
-            self.world.count(|counts| counts.backups_done += 1);
+            self.world.count(|counts| {
+                counts.backups_done += 1;
+                if self.is_write_only {
+                    counts.write_only_done += 1;
+                    counts.skipped_files += report.progress.examined_files - report.progress.opened_files;
+                }
+            });
             let mut ledger = self.world.ledger.lock().await;
             if let Some(id) = report.snapshot {
                 ledger.reported.insert(id);

@@ -17,7 +17,7 @@ fn main() {
         .collect();
     let first = arguments.first().copied().unwrap_or(0);
     let Some(count) = arguments.get(1).copied() else {
-        let outcome = simulate(first, Settings::default());
+        let outcome = simulate(first, Settings::of(first));
         println!("{}", outcome.log.join("\n"));
         println!("{:?}\n{:?}", outcome.counts, outcome.violation);
         std::process::exit(i32::from(outcome.violation.is_some()));
@@ -34,7 +34,7 @@ fn main() {
                     if seed >= first + count {
                         return;
                     }
-                    let outcome = simulate(seed, Settings::default());
+                    let outcome = simulate(seed, Settings::of(seed));
                     *total.lock().unwrap() += outcome.counts;
                     if let Some(violation) = outcome.violation {
                         println!("seed {seed}: {violation}");

@@ -12,8 +12,9 @@ use duplicati_actors::{
 use duplicati_engine::{
     clock::Clock,
     compaction::Thresholds,
+    crypto::key_file::{self, KeyContent, KeyHolder},
     format::config::ChunkingParameters,
-    id::SnapshotId,
+    id::{KeyId, RepositoryId, SnapshotId},
     repository::{CreateOptions, Repository},
     storage::{Listing, ObjectKind, ObjectName, Store},
 };
@@ -22,6 +23,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
     ledger::{Ledger, Violation},
+    liar::Liar,
     machine::{Counts, Machine, World},
     planted::Planted,
     server::{Answer, Call, Direct, Reply, Request, Server, Verdict},
@@ -39,6 +41,21 @@ pub struct Settings {
     /// Operations of each machine.
     pub operations: usize,
     pub planted: Option<Planted>,
+    /// The last machine has a write-only key and does nothing but backups.
+    pub write_only: bool,
+    /// Somebody puts false segments and copies of manifests.
+    pub lies: bool,
+}
+
+impl Settings {
+    /// What a seed is played with when nothing else is said: every other one with a write-only machine, half of both with lies.
+    pub fn of(seed: u64) -> Self {
+        Self {
+            write_only: seed % 2 == 1,
+            lies: seed % 4 >= 2,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -47,6 +64,8 @@ impl Default for Settings {
             machines: 3,
             operations: 4,
             planted: None,
+            write_only: false,
+            lies: false,
         }
     }
 }
@@ -73,6 +92,7 @@ struct Loop {
     /// Steps until a machine wakes up.
     asleep: Vec<u64>,
     late: Vec<Late>,
+    liar: Option<Liar>,
     log: Vec<String>,
     shape: Vec<String>,
 }
@@ -87,6 +107,11 @@ pub fn simulate(seed: u64, settings: Settings) -> Outcome {
     tokio::task::LocalSet::new().block_on(&runtime, run(seed, settings))
 }
 
+/// An identity with its recipient; nothing else of it is used.
+fn identity() -> KeyContent {
+    KeyContent::generate(RepositoryId([0; 16]), String::new(), String::new()).unwrap()
+}
+
 async fn run(seed: u64, settings: Settings) -> Outcome {
     // Memory where there is some: a run makes small files only.
     let shared = std::path::Path::new("/dev/shm");
@@ -97,13 +122,22 @@ async fn run(seed: u64, settings: Settings) -> Outcome {
     .unwrap();
     let server = Arc::new(Server::new(settings.machines, settings.planted));
     let direct = Arc::new(Direct(Arc::clone(&server))) as Arc<dyn Store>;
+    let (full, write_only) = (identity(), identity());
     let options = CreateOptions {
-        holder: None,
+        holder: Some(KeyHolder::Recipients(vec![full.data_recipient.clone()])),
         chunking: ChunkingParameters::around(16 << 10),
         label: String::new(),
         created: String::new(),
     };
-    let repository = Arc::new(Repository::create(direct, options).await.unwrap());
+    let repository = Arc::new(Repository::create(Arc::clone(&direct), options).await.unwrap());
+    if settings.write_only {
+        let key = repository.key.as_ref().unwrap();
+        let key = key.write_only(String::new(), String::new());
+        let holder = KeyHolder::Recipients(vec![write_only.data_recipient.clone()]);
+        let object = key_file::seal(&key, &holder).unwrap();
+        let name = ObjectName::from(KeyId([1; 16]));
+        direct.put(&name, object.into()).await.unwrap();
+    }
     let world = Arc::new(World {
         ledger: tokio::sync::Mutex::new(Ledger::new(Arc::clone(&server), repository, settings.machines)),
         counts: std::sync::Mutex::default(),
@@ -117,6 +151,11 @@ async fn run(seed: u64, settings: Settings) -> Outcome {
         let machine = Machine {
             world: Arc::clone(&world),
             peer,
+            is_write_only: settings.write_only && peer + 1 == settings.machines,
+            identity: match settings.write_only && peer + 1 == settings.machines {
+                true => write_only.data_identities[0].clone(),
+                false => full.data_identities[0].clone(),
+            },
             random: StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(peer as u64)),
         };
         machines.push(tokio::task::spawn_local(async move {
@@ -132,6 +171,7 @@ async fn run(seed: u64, settings: Settings) -> Outcome {
         random: StdRng::seed_from_u64(seed),
         asleep: vec![0; settings.machines],
         late: Vec::new(),
+        liar: settings.lies.then(Liar::default),
         log: Vec::new(),
         shape: Vec::new(),
     };
@@ -186,6 +226,13 @@ impl Loop {
                 self.note(step, late.peer, &late.call, "arrives late");
                 let answer = self.world.server.lock().apply(Some(late.peer), &late.call);
                 self.after(&late.call, &answer).await?;
+            }
+            if let Some(liar) = &mut self.liar
+                && self.random.random_range(0..40) == 0
+                && let Some(what) = liar.lie(&self.world, &mut self.random).await?
+            {
+                self.log.push(format!("{step}: {what}"));
+                self.world.ledger.lock().await.check().await?;
             }
             self.turn(step, peer).await?;
         }
@@ -371,6 +418,9 @@ async fn settle(turn: &mut Loop) -> Result<(), Violation> {
     let world = Arc::clone(&turn.world);
     world.ledger.lock().await.check_bytes().await?;
     world.clock.advance(Duration::from_secs(48 * 3600));
+    if let Some(liar) = &turn.liar {
+        liar.settle(&world).await?;
+    }
     let repository = Arc::clone(&world.ledger.lock().await.repository);
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
     if !world.ledger.lock().await.standing().is_empty() {

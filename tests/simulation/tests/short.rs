@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use duplicati_simulation::{Planted, Settings, simulate};
+use duplicati_simulation::{Planted, Settings, machine::Counts, simulate};
 
 /// Seeds of the short pass.
 const SEEDS: u64 = 60;
@@ -12,20 +12,27 @@ const PLANTED_SEEDS_MAX: u64 = 1500;
 
 #[test]
 fn nothing_that_stands_is_lost_whatever_happens() {
+    let mut total = Counts::default();
     for seed in 0..SEEDS {
-        let outcome = simulate(seed, Settings::default());
+        let outcome = simulate(seed, Settings::of(seed));
+        total += outcome.counts;
         if let Some(violation) = outcome.violation {
             println!("{}", outcome.log.join("\n"));
             panic!("seed {seed}: {violation}; again with `cargo run -p duplicati-simulation -- {seed}`");
         }
     }
+    // Else it shows nothing of them.
+    assert!(
+        total.lies > 0 && total.write_only_done > 0 && total.skipped_files > 0,
+        "{total:?}"
+    );
 }
 
 #[test]
 fn a_seed_replays() {
     let (mut same, count) = (0, 10);
     for seed in 0..count {
-        let shapes = [(); 2].map(|()| simulate(seed, Settings::default()).shape);
+        let shapes = [(); 2].map(|()| simulate(seed, Settings::of(seed)).shape);
         same += u64::from(shapes[0] == shapes[1]);
         let equal = shapes[0]
             .iter()
@@ -41,11 +48,11 @@ fn a_seed_replays() {
 }
 
 fn is_found(planted: Planted) -> bool {
-    let settings = Settings {
-        planted: Some(planted),
-        ..Settings::default()
-    };
     (0..PLANTED_SEEDS_MAX).any(|seed| {
+        let settings = Settings {
+            planted: Some(planted),
+            ..Settings::of(seed)
+        };
         let found = simulate(seed, settings).violation;
         if let Some(violation) = &found {
             println!("{planted:?}: seed {seed}: {violation}");

@@ -139,5 +139,6 @@ pub fn compact_values(report: &CompactReport) -> Value {
         "Dryrun": report.dry_run,
         "WastedSize": report.plan.waste_bytes,
         "Finished": report.is_finished(),
+        "EndedSessions": report.fenced_sessions,
     })
 }

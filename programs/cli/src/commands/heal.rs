@@ -56,7 +56,7 @@ pub async fn heal(
     let helper = second.open_to_read(invocation).await?;
     let repository = Arc::new(helper.repository.at(Arc::clone(&first.store)));
     let store = Arc::clone(&first.store);
-    let connection = first.connect(invocation, repository, helper.unlock.clone())?;
+    let connection = first.connect(invocation, repository, helper.unlock.clone(), false)?;
     let mut local = connection.local()?;
     let display = ProgressDisplay::start(&invocation.console, monitor, Work::Maintenance);
     let leader = Leader {

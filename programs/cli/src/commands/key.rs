@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `key`: who may open a repository. Keys are added and removed without touching any data (F-7).
 
-use std::{ffi::OsStr, io::Write, os::unix::fs::OpenOptionsExt};
+use std::{ffi::OsStr, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 
 use duplicati_actors::events::ProgressSnapshot;
 use duplicati_engine::{
@@ -17,18 +17,21 @@ use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
 
 use crate::{
-    connection::Target,
+    connection::{Target, trusted},
     failure::{Outcome, failed, wrong_arguments},
     invocation::Invocation,
     output::text,
     passphrase,
     results::CommandResult,
+    trust::Standing,
 };
 
 /// One key file as far as this machine can look into it.
 struct KnownKey {
     id: KeyId,
     holder: String,
+    /// Whether several recipients open it.
+    is_shared: bool,
     /// Its content, when the passphrase or identity at hand opens it.
     content: Option<KeyContent>,
 }
@@ -39,30 +42,43 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         .argument(0)
         .map(OsStr::to_string_lossy)
         .unwrap_or_default();
-    let actions = ["list", "add", "remove", "change", "export"];
+    let actions = ["list", "add", "remove", "change", "export", "trust"];
     let Some(action) = actions.iter().find(|action| action.eq_ignore_ascii_case(&word)) else {
         return Err(wrong_arguments(format!(
             "the command key needs one of {} and a destination",
             actions.join(", ")
         )));
     };
-    let store = Target::at(invocation, 1)?.store;
-    let unlock = passphrase::unlock(&invocation.options)?.ok_or_else(|| {
-        failed(
-            ids::PASSPHRASE_ADDITION_NOT_SUPPORTED,
-            "a backup without encryption has no keys, and encryption cannot be added to it later",
-        )
-    })?;
-    let repository = Repository::open(store, Some(&unlock)).await?;
+    let target = Target::at(invocation, 1)?;
+    let unlock = passphrase::unlock(&invocation.options)?
+        .map(Arc::new)
+        .ok_or_else(|| {
+            failed(
+                ids::PASSPHRASE_ADDITION_NOT_SUPPORTED,
+                "a backup without encryption has no keys, and encryption cannot be added to it later",
+            )
+        })?;
+    let pin = target.pin(invocation)?;
+    let store = Arc::clone(&target.store);
+    let repository = Repository::open_trusted(store, Some(&unlock), trusted(pin.as_ref())).await?;
     let keys = known_keys(&repository, &unlock).await?;
-    match *action {
-        "list" => list(invocation, &keys)?,
-        "add" => {
+    let doubt = Standing::of(&repository, pin.as_ref()).doubt(&target.destination.to_string());
+    match (*action, doubt) {
+        ("list", doubt) => {
+            list(invocation, &repository, &keys)?;
+            if let Some(doubt) = doubt {
+                invocation.log.warning("RepositoryChanged", &doubt);
+            }
+        }
+        ("trust", _) => trust(invocation, target, unlock, &keys).await?,
+        ("remove", _) => remove(invocation, &repository, &keys).await?,
+        // A key made from a forged one would carry the forgery on.
+        (_, Some(doubt)) => return Err(failed(ids::REPOSITORY_CHANGED, doubt)),
+        ("add", None) => {
             let (holder, content) = new_key(invocation, &repository)?;
             add(invocation, &repository, &content, &holder).await?;
         }
-        "change" => change(invocation, &repository, &keys).await?,
-        "remove" => remove(invocation, &repository, &keys).await?,
+        ("change", None) => change(invocation, &repository, &keys).await?,
         _ => export(invocation, &repository)?,
     }
     CommandResult::new(invocation).finish(invocation, None, &ProgressSnapshot::default(), ExitCode::Success)
@@ -77,24 +93,33 @@ async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<Kno
             keys.push(KnownKey {
                 id,
                 holder: "unreadable".to_owned(),
+                is_shared: false,
                 content: None,
             });
             continue;
         }
         let object = repository.store.get(&info.name, None).await?;
-        let holder = match key_file::holder_kind(&object) {
+        let holder = key_file::holder_kind(&object);
+        let is_shared = matches!(holder, Ok(HolderKind::Recipients(count)) if count > 1);
+        let holder = match holder {
             Ok(HolderKind::Passphrase) => "passphrase".to_owned(),
             Ok(HolderKind::Recipients(1)) => "1 recipient".to_owned(),
             Ok(HolderKind::Recipients(count)) => format!("{count} recipients"),
             Err(_) => "unreadable".to_owned(),
         };
         let content = key_file::open(&object, unlock).ok();
-        keys.push(KnownKey { id, holder, content });
+        keys.push(KnownKey {
+            id,
+            holder,
+            is_shared,
+            content,
+        });
     }
     Ok(keys)
 }
 
-fn list(invocation: &Invocation, keys: &[KnownKey]) -> Outcome<()> {
+fn list(invocation: &Invocation, repository: &Repository, keys: &[KnownKey]) -> Outcome<()> {
+    let own = repository.key.as_ref().map(KeyContent::recipients);
     for key in keys {
         let (rights, label, created) = match &key.content {
             Some(content) => (
@@ -109,8 +134,16 @@ fn list(invocation: &Invocation, keys: &[KnownKey]) -> Outcome<()> {
         } else {
             ""
         };
+        let seals_for_others = key
+            .content
+            .as_ref()
+            .is_some_and(|content| Some(content.recipients()) != own);
+        let others = match seals_for_others {
+            true => "  (seals for other recipients)",
+            false => "",
+        };
         invocation.console.row(format!(
-            "{}  {}  {rights}  {label}  {}{mine}",
+            "{}  {}  {rights}  {label}  {}{mine}{others}",
             key.id,
             key.holder,
             text::iso_time(created)
@@ -118,6 +151,7 @@ fn list(invocation: &Invocation, keys: &[KnownKey]) -> Outcome<()> {
         invocation.console.json(&json!({
             "type": "key", "id": key.id.to_string(), "holder": key.holder, "rights": rights,
             "label": label, "created": created, "opened": key.content.is_some(),
+            "other_recipients": seals_for_others,
         }))?;
     }
     Ok(())
@@ -178,42 +212,164 @@ async fn add(
     Ok(())
 }
 
-/// Adds the new key first: a crash in between leaves two keys, never none.
+/// Adds a key and removes the one that it replaces. The new one comes first: a crash in between leaves two keys, never none. Only keys that are named go, or the
+/// one full key that opens with what is at hand and is nobody else's.
 async fn change(invocation: &Invocation, repository: &Repository, keys: &[KnownKey]) -> Outcome<()> {
-    let (holder, content) = new_key(invocation, repository)?;
-    if content.kind != KeyKind::Full {
+    let (holder, mut content) = new_key(invocation, repository)?;
+    let replaced = match invocation.argument(2) {
+        Some(_) => named(invocation, keys)?,
+        None => only_own(keys)?,
+    };
+    let Some(old) = &replaced.content else {
+        return Err(failed(
+            ids::INVALID_KEY,
+            format!(
+                "the key {} does not open with the passphrase or identity at hand, so nobody here knows what it may do; use 'key add' and 'key remove'",
+                replaced.id
+            ),
+        ));
+    };
+    if old.kind == KeyKind::Full && content.kind != KeyKind::Full {
         return Err(wrong_arguments(
             "a full key cannot be changed into a write-only one; add the write-only key and remove the other",
         ));
     }
+    if !invocation.options.is_given("label") {
+        content.label.clone_from(&old.label);
+    }
+    if old.kind == KeyKind::WriteOnly {
+        // It does not get more rights by being changed.
+        content = content.write_only(content.label.clone(), content.created.clone());
+    }
     add(invocation, repository, &content, &holder).await?;
-    for key in keys.iter().filter(|key| key.content.is_some()) {
-        delete(invocation, repository, key.id).await?;
+    delete(invocation, repository, replaced.id).await?;
+    for key in keys.iter().filter(|key| key.id != replaced.id) {
+        if let Some(content) = &key.content {
+            invocation.console.line(format!(
+                "The {} key {} ({}) still opens as before; 'key remove' removes it",
+                rights(content.kind),
+                key.id,
+                content.label
+            ))?;
+        }
     }
     Ok(())
 }
 
-async fn remove(invocation: &Invocation, repository: &Repository, keys: &[KnownKey]) -> Outcome<()> {
+/// The full key that opens with what is at hand, when there is no doubt that nobody else depends on it.
+fn only_own(keys: &[KnownKey]) -> Outcome<&KnownKey> {
+    let mut own = keys.iter().filter(|key| is_full(key));
+    let names = || {
+        let names: Vec<_> = keys
+            .iter()
+            .filter(|key| is_full(key))
+            .map(|key| key.id.to_string())
+            .collect();
+        names.join(", ")
+    };
+    match (own.next(), own.next()) {
+        (Some(key), None) if key.is_shared => Err(failed(
+            ids::PASSPHRASE_CHANGE_NOT_SUPPORTED,
+            format!(
+                "the key {} opens for several recipients, and others may depend on it; name it behind the destination if it shall go, or use 'key add'",
+                key.id
+            ),
+        )),
+        (Some(key), None) => Ok(key),
+        _ => Err(failed(
+            ids::PASSPHRASE_CHANGE_NOT_SUPPORTED,
+            format!(
+                "several full keys open with the passphrase or identity at hand ({}), and some may be other people's; name the one that shall be replaced behind \
+                 the destination, and remove others with 'key remove'",
+                names()
+            ),
+        )),
+    }
+}
+
+fn is_full(known: &KnownKey) -> bool {
+    known
+        .content
+        .as_ref()
+        .is_some_and(|content| content.kind == KeyKind::Full)
+}
+
+/// The key whose id the command line names, in whole or by its beginning.
+fn named<'a>(invocation: &Invocation, keys: &'a [KnownKey]) -> Outcome<&'a KnownKey> {
     let wanted = invocation
         .argument(2)
         .map(OsStr::to_string_lossy)
         .filter(|id| !id.is_empty())
-        .ok_or_else(|| wrong_arguments("name the key to remove by the id that 'key list' shows"))?;
+        .ok_or_else(|| wrong_arguments("name the key by the id that 'key list' shows"))?;
     let mut matching = keys
         .iter()
         .filter(|key| key.id.to_string().starts_with(wanted.as_ref()));
-    let (Some(key), None) = (matching.next(), matching.next()) else {
-        return Err(failed(
+    match (matching.next(), matching.next()) {
+        (Some(key), None) => Ok(key),
+        _ => Err(failed(
             ids::INVALID_KEY,
             format!("not exactly one key has an id that begins with {wanted:?}; 'key list' shows all"),
+        )),
+    }
+}
+
+/// Makes this machine use the repository as it is now, after it was refused.
+async fn trust(
+    invocation: &Invocation,
+    target: Target,
+    unlock: Arc<Unlock>,
+    keys: &[KnownKey],
+) -> Outcome<()> {
+    let key = match invocation.argument(2) {
+        Some(_) => Some(named(invocation, keys)?),
+        None => None,
+    };
+    if let Some(key) = key
+        && key.content.is_none()
+    {
+        return Err(failed(
+            ids::INVALID_KEY,
+            format!(
+                "the key {} does not open with the passphrase or identity at hand",
+                key.id
+            ),
         ));
-    };
-    let is_full = |known: &KnownKey| {
-        known
-            .content
-            .as_ref()
-            .is_some_and(|content| content.kind == KeyKind::Full)
-    };
+    }
+    if invocation.is_dry_run() {
+        return Ok(invocation
+            .console
+            .line("Would use the repository as it is from now on")?);
+    }
+    let connection = target.trust(invocation, unlock, key.map(|key| key.id)).await?;
+    let repository = &connection.repository;
+    if !repository.rival_keys.is_empty() {
+        invocation.log.warning(
+            "KeysDisagree",
+            &format!(
+                "other key files open as well and seal for other recipients: {}; remove what is not yours",
+                repository
+                    .rival_keys
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        );
+    }
+    let (id, key) = (repository.config.repository_id, repository.key_id);
+    invocation.console.line(format!(
+        "This machine uses repository {id} from now on{}",
+        key.map(|key| format!(", with the recipients of key {key}"))
+            .unwrap_or_default()
+    ))?;
+    invocation.console.json(&json!({
+        "type": "repository-trusted", "id": id.to_string(), "key": key.map(|key| key.to_string()),
+    }))?;
+    Ok(())
+}
+
+async fn remove(invocation: &Invocation, repository: &Repository, keys: &[KnownKey]) -> Outcome<()> {
+    let key = named(invocation, keys)?;
     // Whether the holders of other keys still have them, nobody here can know.
     if !keys.iter().any(|other| other.id != key.id && is_full(other)) {
         return Err(failed(

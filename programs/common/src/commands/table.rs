@@ -161,7 +161,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     command(
         Commands,
         "key",
-        "list|add|remove|change|export URL [key|file]",
+        "list|add|remove|change|export|trust URL [key|file]",
         (2, Some(3)),
         "Manages the keys that open a repository.",
     )

@@ -68,6 +68,15 @@ impl Workplace {
         repository: &Arc<Repository>,
         database: &str,
     ) -> Result<BackupReport, RunError> {
+        self.back_up_under(repository, database, RunControl::new()).await
+    }
+
+    pub async fn back_up_under(
+        &self,
+        repository: &Arc<Repository>,
+        database: &str,
+        control: RunControl,
+    ) -> Result<BackupReport, RunError> {
         let options = BackupOptions {
             sources: vec![
                 self.folder
@@ -89,7 +98,7 @@ impl Workplace {
             options,
             clock(),
             Monitor::silent(),
-            RunControl::new(),
+            control,
         )
         .await
     }

@@ -142,7 +142,10 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     .ignored(ZSTD),
     option(
         "encryption-module",
-        Text,
+        Kind::Enum {
+            values: &["age", "aes", "gpg"],
+            empty_means: Some(""),
+        },
         "age",
         "The kind of encryption; an empty value turns it off.",
     )

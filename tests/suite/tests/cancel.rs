@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A run that is cancelled while the target does not answer ends, wherever it waits, and the next one finds everything whole.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod maintenance;
+
+use std::{sync::Arc, time::Duration};
+
+use duplicati_actors::{compact::run_compact, control::RunControl, error::RunError, events::Monitor};
+use duplicati_engine::storage::{ObjectKind, Store, memory::MemoryStore};
+use duplicati_testkit::{Fault, FaultyStore, OperationKind, When};
+use maintenance::*;
+
+/// Longer than any run here takes; a request that hangs never ends by itself.
+const FOREVER: Duration = Duration::from_secs(60);
+
+fn hanging(store: &Arc<MemoryStore>, operation: OperationKind, kind: ObjectKind) -> Arc<FaultyStore> {
+    let when = When::every(move |met| met.kind == operation && met.object_kind == Some(kind));
+    Arc::new(FaultyStore::new(Arc::clone(store) as Arc<dyn Store>).with(when, Fault::Hang))
+}
+
+/// Cancels what `begin` starts as soon as it waits for the target, and sees it end.
+async fn cancel_where_it_hangs<T: Send + 'static>(
+    faulty: &FaultyStore,
+    what: &str,
+    begin: impl FnOnce(RunControl) -> tokio::task::JoinHandle<Result<T, RunError>>,
+) {
+    let control = RunControl::new();
+    let run = begin(control.clone());
+    tokio::time::timeout(FOREVER, faulty.wait_until_hanging(1))
+        .await
+        .unwrap_or_else(|_| panic!("{what}: nothing waits for the target"));
+    control.cancel();
+    let outcome = tokio::time::timeout(FOREVER, run)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: goes on waiting"));
+    let Err(error) = outcome.unwrap() else {
+        panic!("{what}: ended well although the target did not answer");
+    };
+    assert!(
+        matches!(error, RunError::Cancelled | RunError::Interrupted),
+        "{what}: {error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_can_be_cancelled_while_the_target_does_not_answer() {
+    use ObjectKind::{IndexSegment, Pack, Session, Snapshot};
+    use OperationKind::{Get, List, Put};
+    for (operation, kind) in [
+        (Put, Session),
+        (List, Pack),
+        (Get, Snapshot),
+        (Get, Pack),
+        (Put, Pack),
+        (Put, IndexSegment),
+        (Put, Snapshot),
+    ] {
+        let what = format!("{operation:?} {kind:?}");
+        let place = Arc::new(Workplace::new());
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        let older = place.history(&repository, "a").await;
+        place.write("new", &noise(200, 150_000));
+        let before = contents(&repository).await;
+        let faulty = hanging(&store, operation, kind);
+        let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+        cancel_where_it_hangs(&faulty, &what, |control| {
+            let (place, repository) = (Arc::clone(&place), repository);
+            tokio::spawn(async move { place.back_up_under(&repository, "a", control).await })
+        })
+        .await;
+        let repository = open(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        assert_eq!(contents(&repository).await, before, "{what}");
+        let report = place.back_up(&repository, "a").await.unwrap();
+        assert!(!older.contains(&report.snapshot.unwrap()), "{what}");
+        let check = verify_all(&repository, None).await;
+        assert!(check.is_clean(), "{what}: {:?}", check.findings);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_can_be_cancelled_while_the_target_does_not_answer() {
+    use ObjectKind::{IndexSegment, Pack, Snapshot};
+    use OperationKind::{Get, List, Put};
+    for (operation, kind) in [
+        (List, Pack),
+        (Get, Snapshot),
+        (Get, Pack),
+        (Put, Pack),
+        (Put, IndexSegment),
+    ] {
+        let what = format!("{operation:?} {kind:?}");
+        let place = Arc::new(Workplace::new());
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        let ids = place.history(&repository, "a").await;
+        delete(&repository, &ids[..2]).await;
+        let before = contents(&repository).await;
+        let faulty = hanging(&store, operation, kind);
+        let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+        cancel_where_it_hangs(&faulty, &what, |control| {
+            tokio::spawn(async move {
+                run_compact(
+                    repository,
+                    None,
+                    compact_options(),
+                    clock(),
+                    Monitor::silent(),
+                    control,
+                )
+                .await
+            })
+        })
+        .await;
+        let repository = open(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        assert_eq!(contents(&repository).await, before, "{what}");
+        compact(&repository, None, compact_options()).await.unwrap();
+        let check = verify_all(&repository, None).await;
+        assert!(check.is_clean(), "{what}: {:?}", check.findings);
+        assert_eq!(contents(&repository).await, before, "{what}");
+    }
+}
