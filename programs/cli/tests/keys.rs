@@ -227,6 +227,10 @@ fn a_repository_that_this_machine_made_anew_needs_no_trust() {
     let world = World::new();
     world.backup(&[]).expect(0);
     std::fs::remove_dir_all(world.destination()).unwrap();
+    let refused = world.backup(&[]).expect(100);
+    let database = refused.stderr.split("local database ").nth(1).unwrap();
+    let database = database.split(' ').next().unwrap();
+    std::fs::rename(database, world.path("aside.sqlite")).unwrap();
     world.backup(&[]).expect(0);
     world.backup(&[]).expect(1);
 }

@@ -52,8 +52,23 @@ pub async fn heal(
             "--heal-from names the destination itself; name another copy of the backup",
         ));
     }
+    let second_location = second.store.location();
     // The second opens the first: config and key files there may be what is lost.
     let helper = second.open_to_read(invocation).await?;
+    let own_id = helper.repository.config.repository_id.to_string();
+    if let Some(pin) = first.pin(invocation)?
+        && pin.repository_id != own_id
+    {
+        return Err(failed(
+            ids::INVALID_DESTINATION,
+            format!(
+                "{} holds repository {own_id}, and {} has held repository {}; only a copy of the same backup can heal it, so nothing was changed",
+                second_location,
+                first.store.location(),
+                pin.repository_id
+            ),
+        ));
+    }
     let repository = Arc::new(helper.repository.at(Arc::clone(&first.store)));
     let store = Arc::clone(&first.store);
     let connection = first.connect(invocation, repository, helper.unlock.clone(), false)?;
