@@ -8,7 +8,7 @@ use std::sync::{
 
 use crate::error::RunError;
 
-/// How long a run that was stopped may go on tidying up at the target.
+/// How long a run that somebody cancelled may go on tidying up at the target.
 const TIDY_UP_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
 
 type Closer = Box<dyn Fn() + Send + Sync>;
@@ -90,9 +90,9 @@ impl RunControl {
         runtime.block_on(self.until_tripped(work))
     }
 
-    /// Tidies up at the target after a run. After one that was stopped it gets a moment only: what stays is what a crash leaves, and a later run removes it.
+    /// Tidies up at the target after a run. After one that somebody cancelled it gets a moment only: what stays is what a crash leaves, and a later run removes it.
     pub async fn tidy_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        if self.is_tripped() {
+        if matches!(self.cause(), Some(RunError::Cancelled)) {
             tokio::time::timeout(TIDY_UP_TIME_MAX, work).await.ok()
         } else {
             Some(work.await)

@@ -109,7 +109,8 @@ impl Walker {
         }
     }
 
-    fn is_let_in(&mut self, entry: &TreeEntry) -> bool {
+    /// Whether the filters of today let in what cannot be looked at.
+    pub(super) fn is_let_in(&mut self, entry: &TreeEntry) -> bool {
         let filter = &self.options.filter;
         if filter.is_empty() {
             return true;

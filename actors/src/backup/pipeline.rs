@@ -90,7 +90,9 @@ pub async fn run_backup(
         table.finish(outcome.is_ok() && skip::is_complete(&options, &progress));
     }
     let committed = outcome?;
-    if committed && let Err(error) = repository.store.delete(&session_name(id)).await {
+    let session = session_name(id);
+    let closing = repository.store.delete(&session);
+    if committed && let Some(Err(error)) = control.tidy_up(closing).await {
         tracing::debug!(%error, "a finished session stays for the next collection");
     }
     monitor.progress.set_phase(Phase::Done);
@@ -142,10 +144,18 @@ impl Attempts<'_> {
         for _ in 0..COMMITS_MAX {
             let end = match fenced.take() {
                 // What an ended session has stored may do as it is, if nothing of it was collected meanwhile.
-                Some(manifest) if is_whole(self.repository, &state, &manifest).await? => StagesEnd {
-                    local,
-                    commit: commit(self.repository, *id, manifest, &self.commit_begun, self.monitor).await?,
-                },
+                Some(manifest)
+                    if self
+                        .control
+                        .until_tripped(is_whole(self.repository, &state, &manifest))
+                        .await?? =>
+                {
+                    let committing = commit(self.repository, *id, manifest, &self.commit_begun, self.monitor);
+                    StagesEnd {
+                        local,
+                        commit: self.control.until_tripped(committing).await??,
+                    }
+                }
                 again => {
                     if again.is_some() {
                         self.start_over()?;

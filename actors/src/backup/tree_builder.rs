@@ -57,7 +57,8 @@ pub struct TreeBuilder {
 /// Files with several names that have passed, by device and inode.
 #[derive(Default)]
 struct Linked {
-    bodies: HashMap<(u64, u64), EntryBody>,
+    /// The first name of each, without the name.
+    first: HashMap<(u64, u64), TreeEntry>,
     left_out: HashSet<(u64, u64)>,
 }
 
@@ -136,16 +137,24 @@ impl TreeBuilder {
             BuiltItem::Entry(entry) => {
                 if entry.hard_linked && matches!(entry.body, EntryBody::File { .. }) {
                     linked
-                        .bodies
+                        .first
                         .entry((entry.device, entry.inode))
-                        .or_insert_with(|| entry.body.clone());
+                        .or_insert_with(|| TreeEntry {
+                            name: Vec::new(),
+                            ..(*entry).clone()
+                        });
                 }
                 self.push(*entry, levels, totals)?;
             }
             BuiltItem::Link(mut entry) => {
                 let inode = (entry.device, entry.inode);
-                if let Some(body) = linked.bodies.get(&inode) {
-                    entry.body = body.clone();
+                if let Some(first) = linked.first.get(&inode) {
+                    // Times and attributes with the content: those of a later look at the file would say that this content is newer than it is, and no
+                    // later run would read it again.
+                    *entry = TreeEntry {
+                        name: std::mem::take(&mut entry.name),
+                        ..first.clone()
+                    };
                     self.push(*entry, levels, totals)?;
                 } else if !linked.left_out.contains(&inode) {
                     self.tell_lost_link(&entry, levels);

@@ -369,8 +369,7 @@ impl Walker {
                 if way.is_some() {
                     self.miss_source();
                 }
-                let path = self.path.clone();
-                self.tell_error(&path, &error);
+                self.keep_unseen(known, &error, way.is_some())?;
                 return Ok(None);
             }
         };
@@ -574,6 +573,36 @@ impl Walker {
             }
         }
         Ok(None)
+    }
+
+    /// A name that is there and cannot be looked at, as below a mount that broke, stays as the version before has it.
+    fn keep_unseen(
+        &mut self,
+        known: Option<TreeEntry>,
+        error: &SourceError,
+        is_source: bool,
+    ) -> Result<(), RunError> {
+        let path = self.path.clone();
+        self.tell_error(&path, error);
+        let may_be_gone = matches!(
+            error.kind,
+            SourceErrorKind::Vanished | SourceErrorKind::ChangedType
+        );
+        match known {
+            Some(known) if !may_be_gone && self.may_keep() && (is_source || self.is_let_in(&known)) => {
+                let id = match known.body {
+                    EntryBody::Directory { .. } => "FolderKept",
+                    _ => "FileKept",
+                };
+                let message = "it is taken over as the version before has it";
+                self.monitor.tell(Severity::Information, id, &path, message);
+                self.keep(known, IfUnreadable::Tell)
+            }
+            known => {
+                self.count_gone(known);
+                Ok(())
+            }
+        }
     }
 
     /// Whether the version before is of this machine, so that what it holds may stand for what cannot be read.

@@ -2,6 +2,8 @@
 //! Choosing the key file that opens a repository. Key files come from the target, so strangers may have put some: what trying them costs is bounded, and those
 //! that open are compared with each other and with what this machine knows.
 
+use bytes::Bytes;
+
 use crate::{
     crypto::{
         CryptoError,
@@ -12,15 +14,15 @@ use crate::{
         config::{CheckLine, RepositoryConfig},
     },
     id::KeyId,
-    storage::{ObjectKind, ObjectName, Store},
+    storage::{ObjectKind, ObjectName, Store, StoreErrorKind},
 };
 
 use super::RepositoryError;
 
 /// Key files that are looked at; a repository with a key for each of a thousand machines is served.
-const KEY_FILES_MAX: usize = 1024;
+pub const KEY_FILES_MAX: usize = 1024;
 /// Sum of 2^factor of all scrypt key files that are tried: 512 of ours, 64 of the costliest, well under a minute of one core.
-const SCRYPT_WORK_MAX: u64 = 1 << 24;
+pub const SCRYPT_WORK_MAX: u64 = 1 << 24;
 
 /// Which of the keys that open is meant.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +83,9 @@ pub(super) async fn find_key(
             search.left_out += 1;
             continue;
         }
-        let object = store.get(&info.name, None).await?;
+        let Some(object) = search.read(&info.name).await? else {
+            continue;
+        };
         if matches!(unlock, Unlock::Passphrase(_))
             && key_file::scrypt_work_factor(&object) > Some(key_file::WORK_FACTOR)
         {
@@ -94,7 +98,9 @@ pub(super) async fn find_key(
         }
     }
     for name in costly {
-        let object = store.get(&name, None).await?;
+        let Some(object) = search.read(&name).await? else {
+            continue;
+        };
         if search.take(&name, &object) {
             break;
         }
@@ -103,6 +109,19 @@ pub(super) async fn find_key(
 }
 
 impl Search<'_> {
+    /// Reads a key file. One that went meanwhile, or that the medium gives back no more, must not lock out the holders of the others.
+    async fn read(&mut self, name: &ObjectName) -> Result<Option<Bytes>, RepositoryError> {
+        match self.store.get(name, None).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
+                self.damaged = Some(error.into());
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Tries one; says whether no other needs to be tried.
     fn take(&mut self, name: &ObjectName, object: &[u8]) -> bool {
         if let (Unlock::Passphrase(_), Some(factor)) = (self.unlock, key_file::scrypt_work_factor(object))

@@ -16,14 +16,18 @@ use std::sync::Arc;
 
 pub use create::CreateOptions;
 pub use error::{ObjectProblem, RepositoryError};
-pub use find_key::Trust;
+pub use find_key::{KEY_FILES_MAX, SCRYPT_WORK_MAX, Trust};
 pub use frames::FrameReader;
 pub use objects::SnapshotListing;
 pub use segments::{IndexSource, LoadedIndex};
 
 use crate::{
     chunking::Chunker,
-    crypto::{Envelope, key_file::KeyKind, secret::Secret},
+    crypto::{
+        Envelope,
+        key_file::{KeyContent, KeyKind},
+        secret::Secret,
+    },
     format::{FormatError, config::RepositoryConfig},
     hashing::ChunkHasher,
     id::KeyId,
@@ -47,7 +51,7 @@ pub struct Repository {
     /// What the key at hand may do.
     pub key_kind: KeyKind,
     /// The key content, for making further key files; none without encryption.
-    pub key: Option<crate::crypto::key_file::KeyContent>,
+    pub key: Option<KeyContent>,
     /// The key file that was opened.
     pub key_id: Option<KeyId>,
     /// Key files that open as well and seal for other recipients: one of them is forged, and nothing here says which.
@@ -62,6 +66,13 @@ impl Repository {
             Some(key) => key.pin(),
             None => crate::crypto::key_file::pin_text(&self.secret, ""),
         }
+    }
+
+    /// Whether a key file's content is a key of this repository, and seals for those whom it names.
+    pub fn is_own_key(&self, content: &KeyContent) -> bool {
+        content.repository_id == self.config.repository_id
+            && content.secret.pin("") == self.secret.pin("")
+            && content.check().is_ok()
     }
 
     /// The same repository at another target: keys and parameters of this one, objects of that one. Nothing is read there.

@@ -10,12 +10,7 @@ mod start;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use mimalloc::MiMalloc;
-
 use start::Start;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();

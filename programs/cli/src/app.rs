@@ -10,7 +10,7 @@ use std::{
 
 use duplicati_actors::{control::RunControl, events::ProgressSnapshot};
 use duplicati_programs_common::{
-    Environment, ExitCode, Options, ParseContext, Question, UserError,
+    Environment, ExitCode, Options, ParseContext, Question, UserError, allocator,
     commands::{self, CommandSpec},
     error_id::ids,
     help, question,
@@ -36,6 +36,7 @@ const RUNTIME_THREADS: usize = 2;
 
 /// Runs the program with the arguments behind its name.
 pub fn run(arguments: Vec<OsString>) -> ProcessExit {
+    allocator::hand_back_large_buffers();
     carry_out(arguments).into()
 }
 

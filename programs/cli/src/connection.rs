@@ -128,13 +128,16 @@ impl Target {
         };
         let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
         // What is restored can be looked at; only what is stored is lost to whoever exchanged it.
-        if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string()) {
+        let standing = Standing::of(&repository, pin.as_ref());
+        if let Some(doubt) = standing.doubt(&self.destination.to_string()) {
             invocation.log.warning("RepositoryChanged", &doubt);
         }
+        // The database is that of the repository before: opening it for this one would make it forget which one that was.
+        let is_other = matches!(standing, Standing::OtherRepository { .. });
         Ok(Connection {
             repository,
             unlock,
-            database,
+            database: database.filter(|_| !is_other),
             _lock: None,
         })
     }
@@ -191,12 +194,12 @@ impl Target {
     pub async fn trust(
         self,
         invocation: &Invocation,
-        unlock: Arc<Unlock>,
+        unlock: Option<Arc<Unlock>>,
         key: Option<KeyId>,
     ) -> Outcome<Connection> {
         let trust = key.map_or(Trust::Any, Trust::Key);
-        let repository = Repository::open_trusted(Arc::clone(&self.store), Some(&unlock), trust).await?;
-        self.connect(invocation, Arc::new(repository), Some(unlock), true)
+        let repository = Repository::open_trusted(Arc::clone(&self.store), unlock.as_deref(), trust).await?;
+        self.connect(invocation, Arc::new(repository), unlock, true)
     }
 
     /// Opens the repository of a backup, or makes it.

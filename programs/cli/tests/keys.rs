@@ -209,6 +209,15 @@ fn a_repository_that_was_exchanged_is_refused_until_it_is_trusted() {
     // Looking is possible, and says so.
     let listed = world.run(&["list", &url, &with_identity]).expect(2);
     assert!(listed.stderr.contains("exchanged") || listed.stdout.contains("exchanged"));
+    // Also by commands that use the local database; it does not forget by that which one was meant.
+    for command in [
+        &["test", &url, "1"][..],
+        &["list", &url, "*"],
+        &["create-report", &url],
+    ] {
+        world.run(&[command, &[&with_identity]].concat());
+    }
+    back_up().expect_error(100, "RepositoryChanged");
     // The true one is as good as before.
     std::fs::rename(world.destination(), world.path("forged")).unwrap();
     std::fs::rename(world.path("true-one"), world.destination()).unwrap();
@@ -220,6 +229,81 @@ fn a_repository_that_was_exchanged_is_refused_until_it_is_trusted() {
     std::fs::write(world.source().join("a.txt"), "as it was meant").unwrap();
     back_up().expect(0);
     world.run(&["list", &url, &with_identity]).expect(0);
+}
+
+#[test]
+fn an_unencrypted_repository_that_was_exchanged_can_be_trusted_too() {
+    let world = World::new();
+    let (url, source) = (world.destination(), world.source());
+    let (url, source) = (text(&url).to_owned(), text(&source).to_owned());
+    let back_up = || world.run(&["backup", &url, &source, "--no-encryption"]);
+    back_up().expect(0);
+    let anew = world.path("anew");
+    let output = world
+        .command(&["backup", text(&anew), &source, "--no-encryption"])
+        .env("HOME", world.path("elsewhere"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    std::fs::remove_dir_all(&url).unwrap();
+    std::fs::rename(&anew, &url).unwrap();
+    back_up().expect_error(100, "RepositoryChanged");
+    key(&world, &["list", &url, "--no-encryption"]).expect_error(100, "PassphraseAdditionNotSupported");
+    key(&world, &["trust", &url, "--no-encryption"]).expect(0);
+    std::fs::write(world.source().join("a.txt"), "stored there").unwrap();
+    back_up().expect(0);
+}
+
+#[test]
+fn the_last_key_of_a_backup_stays_whatever_other_keys_lie_beside_it() {
+    let world = World::new();
+    world.backup(&["--label=mine"]).expect(0);
+    let other = world.path("other");
+    let source = world.source();
+    world
+        .run(&["backup", text(&other), text(&source), "--passphrase=secret"])
+        .expect(0);
+    // A full key for the same passphrase, but of another backup.
+    let stranger = std::fs::read_dir(other.join("keys"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let place = world.destination().join("keys").join(stranger.file_name());
+    std::fs::copy(stranger.path(), &place).unwrap();
+    let url = world.destination();
+    let url = text(&url);
+    let mine = id_of(&keys(&world, "--passphrase=secret"), "mine");
+    key(&world, &["remove", url, &mine, "--passphrase=secret"])
+        .expect_error(100, "PassphraseRemovalNotSupported");
+    // What does not open anything here can go.
+    let stranger = stranger.file_name().into_string().unwrap();
+    std::fs::write(world.source().join("a.txt"), "changed").unwrap();
+    world.backup(&[]).expect(0);
+    assert!(
+        keys(&world, "--passphrase=secret")
+            .iter()
+            .any(|key| key["id"] == stranger && key["opened"] == false)
+    );
+}
+
+#[test]
+fn a_key_file_that_cannot_be_read_locks_nobody_else_out() {
+    let world = World::new();
+    world.backup(&["--label=mine"]).expect(0);
+    let folder = world.destination().join("keys");
+    // What a folder gives under the name of a file is what a bad place of a disk gives: an object that is there and cannot be read.
+    for name in [
+        "00000000000000000000000000000001",
+        "ffffffffffffffffffffffffffffffff",
+    ] {
+        std::os::unix::fs::symlink("nowhere", folder.join(name)).unwrap();
+    }
+    std::fs::write(world.source().join("a.txt"), "changed").unwrap();
+    world.backup(&[]).expect(0);
+    let url = world.destination();
+    key(&world, &["list", text(&url), "--passphrase=secret"]);
+    world.on_destination("list", &[]).expect(0);
 }
 
 #[test]

@@ -128,6 +128,82 @@ fn every_name_of_a_hard_linked_file_that_is_missing_is_told() {
 }
 
 #[test]
+fn a_further_name_of_a_file_that_was_taken_over_is_read_as_soon_as_the_file_can_be() {
+    let world = World::new();
+    let first = world.source().join("first");
+    std::fs::write(&first, "old content").unwrap();
+    std::fs::hard_link(&first, world.source().join("sub/second")).unwrap();
+    world.backup(&[]).expect(0);
+    std::fs::write(&first, "new content").unwrap();
+    let locked = lock(&first);
+    world.backup(&[]).expect(2);
+    drop(locked);
+    world.backup(&[]).expect(0);
+    let target = world.path("one");
+    let path = format!("--restore-path={}", target.display());
+    let second = world.source().join("sub/second");
+    world
+        .on_destination("restore", &[second.to_str().unwrap(), &path])
+        .expect(0);
+    let files = inventory(&target);
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].1, b"new content");
+}
+
+#[test]
+fn what_is_there_and_cannot_be_looked_at_is_taken_over_from_the_version_before() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+    const NOBODY: u32 = 65534;
+    let world = World::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let own = |path: &Path| {
+        if is_root {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    };
+    for folder in ["", "source", "source/sub"] {
+        own(&world.path(folder));
+    }
+    for (path, _) in inventory(&world.source()) {
+        own(&path);
+    }
+    let (url, source) = (world.destination(), world.source());
+    let run = |arguments: &[&str]| {
+        let mut command = world.command(arguments);
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.output()
+    };
+    if run(&["help"]).is_err() {
+        eprintln!("skipped: another user may not run the program here");
+        return;
+    }
+    let back_up = |code: i32| {
+        let arguments = [
+            "backup",
+            url.to_str().unwrap(),
+            source.to_str().unwrap(),
+            "--passphrase=secret",
+        ];
+        let output = run(&arguments).unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        told
+    };
+    back_up(0);
+    // It can be listed, and nothing in it can be looked at.
+    let sub = world.source().join("sub");
+    let rights = |mode| std::fs::set_permissions(&sub, std::fs::Permissions::from_mode(mode)).unwrap();
+    rights(0o444);
+    std::fs::write(world.source().join("more"), "more").unwrap();
+    own(&world.source().join("more"));
+    assert!(back_up(2).contains("sub/b.bin"));
+    rights(0o755);
+    assert_eq!(names(&world, 0), ["a.txt", "more", "sub/b.bin"]);
+}
+
+#[test]
 fn standard_input_without_a_byte_makes_no_version() {
     let world = World::new();
     let arguments = [

@@ -9,6 +9,7 @@
 //! Nothing here runs a backup or prints; programs do.
 
 pub mod aes_crypt;
+pub mod allocator;
 pub mod commands;
 pub mod data_folder;
 pub mod dbconfig;

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `duplicati-server` as a program of its own; everything is in the library beside it.
 
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> std::process::ExitCode {
     duplicati_server::run(std::env::args_os().skip(1).collect())
 }

@@ -10,8 +10,8 @@ use duplicati_engine::{
         secret::random_id,
     },
     id::KeyId,
-    repository::{Repository, RepositoryError},
-    storage::{ObjectKind, ObjectName},
+    repository::{KEY_FILES_MAX, Repository, RepositoryError, SCRYPT_WORK_MAX},
+    storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::json;
@@ -50,18 +50,25 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         )));
     };
     let target = Target::at(invocation, 1)?;
-    let unlock = passphrase::unlock(&invocation.options)?
-        .map(Arc::new)
-        .ok_or_else(|| {
-            failed(
-                ids::PASSPHRASE_ADDITION_NOT_SUPPORTED,
-                "a backup without encryption has no keys, and encryption cannot be added to it later",
-            )
-        })?;
+    let Some(unlock) = passphrase::unlock(&invocation.options)?.map(Arc::new) else {
+        if *action == "trust" && invocation.argument(2).is_none() {
+            trust(invocation, target, None, &[]).await?;
+            return CommandResult::new(invocation).finish(
+                invocation,
+                None,
+                &ProgressSnapshot::default(),
+                ExitCode::Success,
+            );
+        }
+        return Err(failed(
+            ids::PASSPHRASE_ADDITION_NOT_SUPPORTED,
+            "a backup without encryption has no keys, and encryption cannot be added to it later",
+        ));
+    };
     let pin = target.pin(invocation)?;
     let store = Arc::clone(&target.store);
     let repository = Repository::open_trusted(store, Some(&unlock), trusted(pin.as_ref())).await?;
-    let keys = known_keys(&repository, &unlock).await?;
+    let keys = known_keys(invocation, &repository, &unlock).await?;
     let doubt = Standing::of(&repository, pin.as_ref()).doubt(&target.destination.to_string());
     match (*action, doubt) {
         ("list", doubt) => {
@@ -70,7 +77,7 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
                 invocation.log.warning("RepositoryChanged", &doubt);
             }
         }
-        ("trust", _) => trust(invocation, target, unlock, &keys).await?,
+        ("trust", _) => trust(invocation, target, Some(unlock), &keys).await?,
         ("remove", _) => remove(invocation, &repository, &keys).await?,
         // A key made from a forged one would carry the forgery on.
         (_, Some(doubt)) => return Err(failed(ids::REPOSITORY_CHANGED, doubt)),
@@ -84,21 +91,41 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     CommandResult::new(invocation).finish(invocation, None, &ProgressSnapshot::default(), ExitCode::Success)
 }
 
-async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<KnownKey>> {
+async fn known_keys(
+    invocation: &Invocation,
+    repository: &Repository,
+    unlock: &Unlock,
+) -> Outcome<Vec<KnownKey>> {
     let listing = repository.store.list(ObjectKind::Key).await?;
     let mut keys = Vec::with_capacity(listing.objects.len());
-    for info in listing.objects {
+    // Strangers may have put key files too: what trying them costs is bounded as it is when a repository is opened.
+    let mut work = 0;
+    for (place, info) in listing.objects.into_iter().enumerate() {
         let id = KeyId(info.name.id());
+        let unread = |holder: &str| KnownKey {
+            id,
+            holder: holder.to_owned(),
+            is_shared: false,
+            content: None,
+        };
         if info.size_bytes > key_file::KEY_FILE_SIZE_BYTES_MAX {
-            keys.push(KnownKey {
-                id,
-                holder: "unreadable".to_owned(),
-                is_shared: false,
-                content: None,
-            });
+            keys.push(unread("unreadable"));
             continue;
         }
-        let object = repository.store.get(&info.name, None).await?;
+        if place >= KEY_FILES_MAX {
+            keys.push(unread("not tried"));
+            continue;
+        }
+        let object = match repository.store.get(&info.name, None).await {
+            Ok(object) => object,
+            Err(error) if error.kind == StoreErrorKind::NotFound => continue,
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
+                invocation.log.warning("KeyUnreadable", &error.to_string());
+                keys.push(unread("unreadable"));
+                continue;
+            }
+            Err(error) => return Err(RepositoryError::from(error).into()),
+        };
         let holder = key_file::holder_kind(&object);
         let is_shared = matches!(holder, Ok(HolderKind::Recipients(count)) if count > 1);
         let holder = match holder {
@@ -107,7 +134,15 @@ async fn known_keys(repository: &Repository, unlock: &Unlock) -> Outcome<Vec<Kno
             Ok(HolderKind::Recipients(count)) => format!("{count} recipients"),
             Err(_) => "unreadable".to_owned(),
         };
-        let content = key_file::open(&object, unlock).ok();
+        let cost = key_file::scrypt_work_factor(&object)
+            .filter(|factor| *factor <= key_file::WORK_FACTOR_MAX && matches!(unlock, Unlock::Passphrase(_)))
+            .map_or(0, |factor| 1 << factor);
+        work += cost;
+        // One of another repository that the same holder opens is no key here.
+        let content = (work <= SCRYPT_WORK_MAX)
+            .then(|| key_file::open(&object, unlock).ok())
+            .flatten()
+            .filter(|content| repository.is_own_key(content));
         keys.push(KnownKey {
             id,
             holder,
@@ -317,7 +352,7 @@ fn named<'a>(invocation: &Invocation, keys: &'a [KnownKey]) -> Outcome<&'a Known
 async fn trust(
     invocation: &Invocation,
     target: Target,
-    unlock: Arc<Unlock>,
+    unlock: Option<Arc<Unlock>>,
     keys: &[KnownKey],
 ) -> Outcome<()> {
     let key = match invocation.argument(2) {
@@ -370,8 +405,12 @@ async fn trust(
 
 async fn remove(invocation: &Invocation, repository: &Repository, keys: &[KnownKey]) -> Outcome<()> {
     let key = named(invocation, keys)?;
+    let own = repository.key.as_ref().map(KeyContent::recipients);
+    let stays = |other: &KnownKey| {
+        other.id != key.id && is_full(other) && other.content.as_ref().map(KeyContent::recipients) == own
+    };
     // Whether the holders of other keys still have them, nobody here can know.
-    if !keys.iter().any(|other| other.id != key.id && is_full(other)) {
+    if !keys.iter().any(stays) {
         return Err(failed(
             ids::PASSPHRASE_REMOVAL_NOT_SUPPORTED,
             "no other full key opens with the passphrase or identity at hand, so that removing this one could lock \
