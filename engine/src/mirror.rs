@@ -39,7 +39,7 @@ pub struct Plan<T> {
     pub remove: Vec<T>,
     /// Of the same size at both.
     pub same: Vec<T>,
-    /// Differ, but the destination looks newer; left alone unless forced.
+    /// Differ in size, are no files of a backup, and look newer at the destination; left alone unless forced.
     pub newer: Vec<T>,
 }
 
@@ -56,6 +56,8 @@ impl<T> Default for Plan<T> {
 }
 
 /// Compares two listings. With `force`, what looks newer at the destination is replaced as well.
+///
+/// Stored files of a backup never change, so one of another size is no newer state of itself but was cut off on its way: its time says nothing.
 pub fn plan<T: Listed>(source: Vec<T>, destination: Vec<T>, force: bool) -> Plan<T> {
     let by_name = |entries: Vec<T>| -> BTreeMap<T::Name, T> {
         entries.into_iter().map(|entry| (entry.name(), entry)).collect()
@@ -66,7 +68,12 @@ pub fn plan<T: Listed>(source: Vec<T>, destination: Vec<T>, force: bool) -> Plan
         match there.remove(&name) {
             None => plan.copy.push(entry),
             Some(other) if other.size_bytes() == entry.size_bytes() => plan.same.push(entry),
-            Some(other) if !force && other.modified() > entry.modified() && entry.modified().is_some() => {
+            Some(other)
+                if !force
+                    && entry.rank() == RANK_OF_OTHERS
+                    && other.modified() > entry.modified()
+                    && entry.modified().is_some() =>
+            {
                 plan.newer.push(entry)
             }
             Some(_) => plan.replace.push(entry),
@@ -79,6 +86,11 @@ pub fn plan<T: Listed>(source: Vec<T>, destination: Vec<T>, force: bool) -> Plan
     plan
 }
 
+/// The rank of files that belong to no backup: after the data and before the versions. No file of a backup has it.
+const RANK_OF_OTHERS: u8 = 4;
+/// The rank of versions.
+const RANK_OF_VERSIONS: u8 = 5;
+
 /// The order of copying for our own objects. The ways in come after the data that they open, and the versions last.
 pub fn rank_of_kind(kind: ObjectKind) -> u8 {
     match kind {
@@ -86,9 +98,9 @@ pub fn rank_of_kind(kind: ObjectKind) -> u8 {
         ObjectKind::IndexSegment => 1,
         ObjectKind::Key => 2,
         ObjectKind::Config => 3,
-        ObjectKind::Snapshot => 4,
+        ObjectKind::Snapshot => RANK_OF_VERSIONS,
         // Belong to runs of one target and are no part of a copy.
-        ObjectKind::Session | ObjectKind::Plan => 5,
+        ObjectKind::Session | ObjectKind::Plan => 6,
     }
 }
 
@@ -97,14 +109,15 @@ pub fn rank_of_path(path: &str) -> u8 {
     if let Ok(name) = path.parse::<ObjectName>() {
         return rank_of_kind(name.kind());
     }
-    if path.contains(".dlist.") {
-        4
-    } else if path.contains(".dindex.") {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    if file.contains(".dlist.") {
+        RANK_OF_VERSIONS
+    } else if file.contains(".dindex.") {
         1
-    } else if path.contains(".dblock.") {
+    } else if file.contains(".dblock.") {
         0
     } else {
-        3
+        RANK_OF_OTHERS
     }
 }
 
@@ -178,19 +191,43 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_a_backup_that_has_another_size_is_replaced_whatever_its_time() {
+        for name in [
+            "packs/aa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "snapshots/dddddddddddddddddddddddddddddddd",
+            "repository.json",
+            "folder/x.dblock.zip.aes",
+            "x.dindex.zip",
+            "x.dlist.zip.gpg",
+        ] {
+            let made = plan(vec![File(name, 9, 1)], vec![File(name, 4, 8)], false);
+            assert_eq!(names(&made.replace), [name]);
+        }
+        const OTHER: &str = "a.dblock.d/notes.txt";
+        let made = plan(vec![File(OTHER, 9, 1)], vec![File(OTHER, 4, 8)], false);
+        assert_eq!(names(&made.newer), [OTHER]);
+    }
+
+    #[test]
     fn a_version_comes_after_its_data_and_goes_before_it() {
         const PACK: &str = "packs/aa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         const SEGMENT: &str = "index/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
         const KEY: &str = "keys/cccccccccccccccccccccccccccccccc";
         const SNAPSHOT: &str = "snapshots/dddddddddddddddddddddddddddddddd";
-        let ours = [SNAPSHOT, KEY, PACK, "repository.json", SEGMENT];
+        let ours = [SNAPSHOT, "notes.txt", KEY, PACK, "repository.json", SEGMENT];
         let others = ["x.dlist.zip.aes", "x.dblock.zip.aes", "x.dindex.zip.aes"];
         let entries =
             |names: &[&'static str]| -> Vec<File> { names.iter().map(|name| File(name, 1, 1)).collect() };
         let copied = plan(entries(&ours), Vec::new(), false).copy;
-        assert_eq!(names(&copied), [PACK, SEGMENT, KEY, "repository.json", SNAPSHOT]);
+        assert_eq!(
+            names(&copied),
+            [PACK, SEGMENT, KEY, "repository.json", "notes.txt", SNAPSHOT]
+        );
         let removed = plan(Vec::new(), entries(&ours), false).remove;
-        assert_eq!(names(&removed), [SNAPSHOT, "repository.json", KEY, SEGMENT, PACK]);
+        assert_eq!(
+            names(&removed),
+            [SNAPSHOT, "notes.txt", "repository.json", KEY, SEGMENT, PACK]
+        );
         let copied = plan(entries(&others), Vec::new(), false).copy;
         assert_eq!(
             names(&copied),
