@@ -19,7 +19,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use crate::{
     arguments::Arguments,
-    copying::{self, Pair, again},
+    copying::{self, Pair, Troubles, again},
 };
 
 const HELP: &str = "\
@@ -143,10 +143,15 @@ async fn synchronize(pair: &Pair, arguments: &Arguments, stamp: &str) -> Result<
             pair.source.location()
         ));
     }
-    let plan = plan(source, destination, arguments.force);
+    let mut plan = plan(source, destination, arguments.force);
+    let troubles = if arguments.verify_contents {
+        copying::compare(pair, &mut plan, arguments).await
+    } else {
+        Troubles::default()
+    };
     print_plan(&plan, arguments);
     if arguments.dry_run {
-        return Ok(0);
+        return Ok(code_of(troubles.failed));
     }
     let harms = !plan.replace.is_empty() || !plan.remove.is_empty();
     if harms && !arguments.confirmed && !asked() {
@@ -158,9 +163,13 @@ async fn synchronize(pair: &Pair, arguments: &Arguments, stamp: &str) -> Result<
             .await
             .map_err(|error| error.to_string())?;
     }
-    let failed = copying::carry_out(pair, &plan, arguments, stamp).await;
+    let failed = copying::carry_out(pair, &plan, troubles, arguments, stamp).await;
     println!("{failed} files failed");
-    Ok(u8::try_from(failed).unwrap_or(ABORTED - 1).min(ABORTED - 1))
+    Ok(code_of(failed))
+}
+
+fn code_of(failed: u32) -> u8 {
+    u8::try_from(failed).unwrap_or(ABORTED - 1).min(ABORTED - 1)
 }
 
 fn print_plan(plan: &Plan<FileEntry>, arguments: &Arguments) {

@@ -15,39 +15,63 @@ pub struct Pair {
     pub destination: Arc<dyn Files>,
 }
 
-/// Carries the plan out; returns how many files failed.
-pub async fn carry_out(pair: &Pair, plan: &Plan<FileEntry>, arguments: &Arguments, stamp: &str) -> u32 {
-    let mut failed = 0;
-    let mut differing = Vec::new();
-    if arguments.verify_contents {
-        for entry in &plan.same {
-            match is_same(pair, entry, arguments).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    println!("{} differs although its size is the same", entry.path);
-                    differing.push(entry.clone());
-                }
-                Err(error) => {
-                    eprintln!("{error}");
-                    failed += 1;
-                }
+/// What did not come about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// Files that failed.
+    pub failed: u32,
+}
+
+/// Compares the contents of files of the same size. What differs is to be replaced, so it must be known before anybody is asked.
+pub async fn compare(pair: &Pair, plan: &mut Plan<FileEntry>, arguments: &Arguments) -> Troubles {
+    let mut troubles = Troubles::default();
+    for entry in std::mem::take(&mut plan.same) {
+        match is_same(pair, &entry, arguments).await {
+            Ok(true) => plan.same.push(entry),
+            Ok(false) => {
+                println!("{} differs although its size is the same", entry.path);
+                plan.replace.push(entry);
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                troubles.failed += 1;
             }
         }
     }
-    for entry in plan.copy.iter().chain(&plan.replace).chain(&differing) {
+    troubles
+}
+
+/// Carries the plan out after what went wrong so far; returns how many files failed in all.
+pub async fn carry_out(
+    pair: &Pair,
+    plan: &Plan<FileEntry>,
+    mut troubles: Troubles,
+    arguments: &Arguments,
+    stamp: &str,
+) -> u32 {
+    for entry in plan.copy.iter().chain(&plan.replace) {
         if arguments.progress {
             println!("copying {} ({} bytes)", entry.path, entry.size_bytes);
         }
         if let Err(message) = copy(pair, entry, arguments).await {
             eprintln!("{message}");
-            failed += 1;
+            troubles.failed += 1;
         }
     }
-    if failed > 0 && !plan.remove.is_empty() {
-        eprintln!("nothing is removed at the destination, because not everything could be copied");
-        return failed;
+    let failed = troubles.failed;
+    if failed == 0 {
+        return remove_all(pair, &plan.remove, arguments, stamp).await;
     }
-    for entry in &plan.remove {
+    if !plan.remove.is_empty() {
+        eprintln!("nothing is removed at the destination, because not everything could be copied");
+    }
+    failed
+}
+
+/// Removes in the given order, versions first.
+async fn remove_all(pair: &Pair, entries: &[FileEntry], arguments: &Arguments, stamp: &str) -> u32 {
+    let mut failed = 0;
+    for entry in entries {
         if arguments.progress {
             println!("removing {}", entry.path);
         }

@@ -59,7 +59,24 @@ fn damage_of_the_same_size_is_healed_when_contents_are_compared() {
     let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
     assert_eq!(run(&urls).0, 0);
     assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "rust");
-    assert_eq!(run(&[urls[0], urls[1], "--verify-contents"]).0, 0);
+    assert_eq!(run(&[urls[0], urls[1], "--verify-contents", "-y"]).0, 0);
+    assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "data");
+}
+
+#[test]
+fn a_copy_that_differs_in_content_alone_is_not_replaced_without_consent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, "packs/aa/1", "rust");
+    write(&to, "packs/aa/1", "data");
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    let (code, text) = run(&[urls[0], urls[1], "--verify-contents"]);
+    assert!(
+        code == 255 && text.contains("packs/aa/1 differs") && text.contains("replace: 1 files"),
+        "{text}"
+    );
+    let (code, text) = run(&[urls[0], urls[1], "--verify-contents", "--dry-run"]);
+    assert!(code == 0 && text.contains("replace: 1 files"), "{text}");
     assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "data");
 }
 
