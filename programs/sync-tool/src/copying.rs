@@ -5,7 +5,10 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use duplicati_backends::{FileEntry, Files};
-use duplicati_engine::{mirror::Plan, storage::StoreError};
+use duplicati_engine::{
+    mirror::{Listed, Plan},
+    storage::StoreError,
+};
 
 use crate::arguments::Arguments;
 
@@ -20,6 +23,19 @@ pub struct Pair {
 pub struct Troubles {
     /// Files that failed.
     pub failed: u32,
+    /// The lowest rank among them: what comes after it must not be copied without it.
+    rank: Option<u8>,
+}
+
+impl Troubles {
+    fn note(&mut self, entry: &FileEntry) {
+        self.failed += 1;
+        self.rank = Some(self.rank.unwrap_or(u8::MAX).min(entry.rank()));
+    }
+
+    fn leave_out(&self, entry: &FileEntry) -> bool {
+        self.rank.is_some_and(|rank| entry.rank() > rank)
+    }
 }
 
 /// Compares the contents of files of the same size. What differs is to be replaced, so it must be known before anybody is asked.
@@ -34,7 +50,7 @@ pub async fn compare(pair: &Pair, plan: &mut Plan<FileEntry>, arguments: &Argume
             }
             Err(error) => {
                 eprintln!("{error}");
-                troubles.failed += 1;
+                troubles.note(&entry);
             }
         }
     }
@@ -49,14 +65,26 @@ pub async fn carry_out(
     arguments: &Arguments,
     stamp: &str,
 ) -> u32 {
-    for entry in plan.copy.iter().chain(&plan.replace) {
+    let mut entries: Vec<&FileEntry> = plan.copy.iter().chain(&plan.replace).collect();
+    entries.sort_by_key(|entry| entry.rank());
+    let mut left_out = 0;
+    for entry in entries {
+        if troubles.leave_out(entry) {
+            left_out += 1;
+            continue;
+        }
         if arguments.progress {
             println!("copying {} ({} bytes)", entry.path, entry.size_bytes);
         }
         if let Err(message) = copy(pair, entry, arguments).await {
             eprintln!("{message}");
-            troubles.failed += 1;
+            troubles.note(entry);
         }
+    }
+    if left_out > 0 {
+        eprintln!(
+            "{left_out} files that may need those that failed were not copied; run this again when the cause is gone"
+        );
     }
     let failed = troubles.failed;
     if failed == 0 {
@@ -68,17 +96,27 @@ pub async fn carry_out(
     failed
 }
 
-/// Removes in the given order, versions first.
+/// Removes in the given order, versions first. What a file needs that could not be removed stays.
 async fn remove_all(pair: &Pair, entries: &[FileEntry], arguments: &Arguments, stamp: &str) -> u32 {
     let mut failed = 0;
+    let mut rank_of_failed = 0;
+    let mut kept = 0;
     for entry in entries {
+        if entry.rank() < rank_of_failed {
+            kept += 1;
+            continue;
+        }
         if arguments.progress {
             println!("removing {}", entry.path);
         }
         if let Err(error) = remove(pair, entry, arguments, stamp).await {
             eprintln!("{error}");
             failed += 1;
+            rank_of_failed = entry.rank();
         }
+    }
+    if kept > 0 {
+        eprintln!("{kept} files stay at the destination, because those that failed may need them");
     }
     failed
 }

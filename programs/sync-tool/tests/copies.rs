@@ -80,6 +80,46 @@ fn a_copy_that_differs_in_content_alone_is_not_replaced_without_consent() {
     assert_eq!(fs::read_to_string(to.join("packs/aa/1")).unwrap(), "data");
 }
 
+const PACK: &str = "packs/aa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const SNAPSHOT: &str = "snapshots/dddddddddddddddddddddddddddddddd";
+
+#[test]
+fn a_version_is_not_copied_when_its_data_could_not_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, PACK, "data");
+    write(&from, "packs/bb/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "data");
+    write(&from, SNAPSHOT, "version");
+    // No file can be written where a folder is.
+    fs::create_dir_all(to.join(PACK)).unwrap();
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    let (code, text) = run(&[urls[0], urls[1], "--retry", "0"]);
+    assert!(
+        code == 1 && text.contains("1 files that may need those that failed"),
+        "{text}"
+    );
+    assert!(!to.join(SNAPSHOT).exists());
+    assert!(to.join("packs/bb/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb").exists());
+    fs::remove_dir(to.join(PACK)).unwrap();
+    assert_eq!(run(&urls).0, 0);
+    assert!(to.join(SNAPSHOT).exists());
+}
+
+#[test]
+fn the_data_of_a_version_that_could_not_be_removed_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, "notes.txt", "note");
+    // There is no room for the time in such a name, so it cannot be kept.
+    let version = format!("{}.dlist.zip", "x".repeat(230));
+    write(&to, &version, "version");
+    write(&to, "x.dblock.zip", "data");
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    let (code, text) = run(&[urls[0], urls[1], "-y", "--retention", "--retry", "0"]);
+    assert!(code == 1 && text.contains("1 files stay"), "{text}");
+    assert!(to.join(version).exists() && to.join("x.dblock.zip").exists());
+}
+
 #[test]
 fn an_empty_source_takes_nothing_away() {
     let folder = tempfile::tempdir().unwrap();
