@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! From arguments to an exit code: 0 done, 255 stopped at the question, otherwise the number of files that failed.
+//! From arguments to an exit code: 0 done, 255 stopped at the question, otherwise the number of files that failed or were left alone.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -29,7 +29,7 @@ Makes the destination a copy of the source, file by file; nothing is decrypted. 
 
   --confirm, --yes, -y        does not ask before files are replaced or removed
   --dry-run, -d               only says what would be done
-  --force, -f                 replaces files that look newer at the destination
+  --force, -f                 replaces files that look newer at the destination; those of a backup are replaced anyway
   --retention                 keeps what would be removed under another name
   --verify-contents           compares files of the same size by their hash
   --verify-get-after-put      downloads each file after uploading it
@@ -39,7 +39,7 @@ Makes the destination a copy of the source, file by file; nothing is decrypted. 
   --parse-arguments-only      checks the command line and ends
   --progress                  names each file
 
-Exit codes: 0 done, 255 stopped at the question, otherwise the number of files that failed (254 at most); 1 also for a wrong command line.
+Exit codes: 0 done, 255 stopped at the question, otherwise the number of files that failed or were left alone (254 at most); 1 also for a wrong command line.
 ";
 
 /// Requests move few bytes at once here.

@@ -86,7 +86,15 @@ pub async fn carry_out(
             "{left_out} files that may need those that failed were not copied; run this again when the cause is gone"
         );
     }
-    let failed = troubles.failed;
+    for entry in &plan.newer {
+        eprintln!(
+            "{} is left alone: its size differs and it is newer at the destination; --force replaces it",
+            entry.path
+        );
+    }
+    let failed = troubles
+        .failed
+        .saturating_add(u32::try_from(plan.newer.len()).unwrap_or(u32::MAX));
     if failed == 0 {
         return remove_all(pair, &plan.remove, arguments, stamp).await;
     }

@@ -121,6 +121,33 @@ fn the_data_of_a_version_that_could_not_be_removed_stays() {
 }
 
 #[test]
+fn an_upload_that_was_cut_off_is_replaced_though_it_is_newer_and_other_newer_files_count_as_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, PACK, "data");
+    write(&from, "notes.txt", "old note");
+    write(&to, PACK, "da");
+    write(&to, "notes.txt", "note");
+    write(&to, "gone", "x");
+    for path in [PACK, "notes.txt"] {
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        let file = fs::File::options().write(true).open(from.join(path)).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    assert_eq!(run(&urls).0, 255);
+    assert_eq!(fs::read_to_string(to.join(PACK)).unwrap(), "da");
+    let (code, text) = run(&[urls[0], urls[1], "-y"]);
+    assert!(code == 1 && text.contains("notes.txt is left alone"), "{text}");
+    assert_eq!(fs::read_to_string(to.join(PACK)).unwrap(), "data");
+    assert_eq!(fs::read_to_string(to.join("notes.txt")).unwrap(), "note");
+    assert!(to.join("gone").exists());
+    assert_eq!(run(&[urls[0], urls[1], "-y", "-f"]).0, 0);
+    assert_eq!(fs::read_to_string(to.join("notes.txt")).unwrap(), "old note");
+    assert!(!to.join("gone").exists());
+}
+
+#[test]
 fn an_empty_source_takes_nothing_away() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
