@@ -100,7 +100,7 @@ fn carry_out(arguments: &Arguments) -> Result<u8, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("failed to start the threads of the program: {error}"))?;
-    let stamp = now.strftime("%Y%m%dT%H%M%S").to_string();
+    let stamp = now.strftime(copying::STAMP).to_string();
     let outcome = runtime.block_on(synchronize(&pair, arguments, &stamp));
     runtime.shutdown_background();
     outcome
@@ -144,6 +144,8 @@ async fn synchronize(pair: &Pair, arguments: &Arguments, stamp: &str) -> Result<
         ));
     }
     let mut plan = plan(source, destination, arguments.force);
+    // They are all that is left of files that somebody wanted kept.
+    plan.remove.retain(|entry| !copying::is_kept(&entry.path));
     let troubles = if arguments.verify_contents {
         copying::compare(pair, &mut plan, arguments).await
     } else {

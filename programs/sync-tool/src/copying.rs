@@ -12,6 +12,24 @@ use duplicati_engine::{
 
 use crate::arguments::Arguments;
 
+/// How times are written in the names of files that are kept.
+pub const STAMP: &str = "%Y%m%dT%H%M%S";
+/// Ends the name of a file that is kept instead of removed.
+const KEPT: &str = ".kept";
+
+/// Whether an earlier run gave this name to a file that it kept.
+pub fn is_kept(path: &str) -> bool {
+    path.strip_suffix(KEPT)
+        .and_then(|rest| rest.rsplit_once('.'))
+        .is_some_and(|(_, stamp)| {
+            stamp.len() == 15
+                && stamp.bytes().enumerate().all(|(place, byte)| match place {
+                    8 => byte == b'T',
+                    _ => byte.is_ascii_digit(),
+                })
+        })
+}
+
 /// The two targets.
 pub struct Pair {
     pub source: Arc<dyn Files>,
@@ -177,7 +195,7 @@ async fn remove(
 ) -> Result<(), StoreError> {
     if arguments.retention {
         let content = read(&pair.destination, &entry.path, arguments).await?;
-        let kept = format!("{}.{stamp}.kept", entry.path);
+        let kept = format!("{}.{stamp}{KEPT}", entry.path);
         again(arguments, || pair.destination.write_file(&kept, content.clone())).await?;
     }
     again(arguments, || pair.destination.delete_file(&entry.path)).await

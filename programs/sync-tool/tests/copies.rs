@@ -148,6 +148,31 @@ fn an_upload_that_was_cut_off_is_replaced_though_it_is_newer_and_other_newer_fil
 }
 
 #[test]
+fn what_was_kept_is_kept_under_one_name_by_all_later_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    write(&from, PACK, "data");
+    write(&to, "gone", "x");
+    write(&to, "other.kept", "x");
+    let urls = [from.to_str().unwrap(), to.to_str().unwrap()];
+    let kept = || -> Vec<_> {
+        fs::read_dir(&to)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with("gone."))
+            .collect()
+    };
+    assert_eq!(run(&[urls[0], urls[1], "-y", "--retention"]).0, 0);
+    let first = kept();
+    assert!(first.len() == 1 && !to.join("gone").exists(), "{first:?}");
+    assert_eq!(run(&[urls[0], urls[1], "-y", "--retention"]).0, 0);
+    assert_eq!(kept(), first);
+    assert_eq!(run(&[urls[0], urls[1], "-y"]).0, 0);
+    assert_eq!(kept(), first);
+    assert!(!to.join("other.kept").exists());
+}
+
+#[test]
 fn an_empty_source_takes_nothing_away() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
