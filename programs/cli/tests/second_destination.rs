@@ -233,3 +233,38 @@ fn further_destinations_follow_behind_a_backup_as_their_mode_says() {
         .backup(&["--remote-sync-json-config=/none/such.json"])
         .expect_error(100, "ParametersFileUnreadable");
 }
+
+/// Backs a change up with one further destination, and gives the entry of it in the result.
+fn backup_followed_by(world: &World, entry: serde_json::Value, code: i32) -> serde_json::Value {
+    let changing = world.source().join("changing");
+    let before = fs::read_to_string(&changing).unwrap_or_default();
+    fs::write(changing, before + "more ").unwrap();
+    let config = serde_json::json!({"destinations": [entry]});
+    let outcome = world.backup(&[&format!("--remote-sync-json-config={config}"), "--json"]);
+    let mut result = outcome.expect(code).json().pop().unwrap();
+    result["RemoteSynchronizationResults"][0].take()
+}
+
+#[test]
+fn what_the_first_lets_go_stays_at_a_further_destination_unless_its_configuration_asks() {
+    let (world, second) = world();
+    backup_followed_by(&world, serde_json::json!({"url": second}), 0);
+    let whole = files(&second);
+    world.on_destination("delete", &["--version=1"]).expect(0);
+    world.on_destination("compact", &[]).expect(0);
+    for keeping in [
+        serde_json::json!({"url": second}),
+        serde_json::json!({"url": second, "retention": false}),
+    ] {
+        let entry = backup_followed_by(&world, keeping, 0);
+        assert_eq!(entry["RemovedFileCount"], 0, "{entry}");
+        let now = files(&second);
+        assert!(whole.iter().all(|file| now.contains(file)));
+    }
+    backup_followed_by(
+        &world,
+        serde_json::json!({"url": second, "sync-then-delete": true}),
+        0,
+    );
+    assert_eq!(files(&second), files(&world.destination()));
+}

@@ -62,6 +62,9 @@ struct Entry {
     _progress: bool,
     #[serde(default)]
     retention: bool,
+    /// Ours: Duplicati has no key that asks for removal.
+    #[serde(default)]
+    sync_then_delete: bool,
     retry: Option<u32>,
     #[serde(default)]
     verify_contents: bool,
@@ -168,6 +171,11 @@ impl RemoteSync {
             )));
         }
         for entry in &config.destinations {
+            if entry.retention && entry.sync_then_delete {
+                return Err(invalid(
+                    "retention keeps what sync-then-delete removes; give one of them",
+                ));
+            }
             match entry.mode {
                 Mode::Interval => {
                     let span = entry.interval.as_deref().map(Timespan::parse);
@@ -322,8 +330,8 @@ impl Entry {
     ) -> Outcome<Value> {
         let settings = FollowOptions {
             dry_run: self.dry_run || invocation.is_dry_run(),
-            // Duplicati's copies lose what the first has lost, unless they are told to keep it.
-            remove: !self.retention,
+            // A first destination that was set back lacks newer versions, and the copy may be the last that has them. So removal must be asked for.
+            remove: self.sync_then_delete,
             recheck: if self.verify_contents {
                 Recheck::Compare
             } else {
@@ -337,6 +345,16 @@ impl Entry {
                 .await?;
         }
         let report = follow(invocation, connection, second, settings, monitor).await?;
+        if report.extra > 0 && !settings.remove {
+            invocation.log.information(
+                "ExtraFilesKept",
+                &format!(
+                    "{} stored files are only at {} and stay there; sync-then-delete removes what the first destination has let go",
+                    report.extra,
+                    second.store.location()
+                ),
+            );
+        }
         let result = if report.failures.is_empty() {
             "Success"
         } else {
@@ -392,6 +410,7 @@ mod tests {
             r#"{"destinations": [{"url": "/hunter2", "mode": "Interval"}]}"#,
             r#"{"destinations": [{"url": "/hunter2", "mode": "Counting", "count": 0}]}"#,
             r#"{"destinations": [{"url": "/hunter2", "hunter2": 1}]}"#,
+            r#"{"destinations": [{"url": "/hunter2", "retention": true, "sync-then-delete": true}]}"#,
             r#"{"destinations": "hunter2"}"#,
         ] {
             let Err(Failure::User(error)) = RemoteSync::parse(text) else {
