@@ -268,3 +268,25 @@ fn what_the_first_lets_go_stays_at_a_further_destination_unless_its_configuratio
     );
     assert_eq!(files(&second), files(&world.destination()));
 }
+
+#[test]
+fn a_dry_run_is_no_copy_that_makes_the_next_one_wait() {
+    let (world, second) = world();
+    let entry = serde_json::json!({"url": second, "mode": "Interval", "interval": "1W", "dry-run": true});
+    assert_eq!(backup_followed_by(&world, entry.clone(), 0)["Dryrun"], true);
+    assert!(!second.exists());
+    let mut entry = entry;
+    entry["dry-run"] = false.into();
+    assert_eq!(backup_followed_by(&world, entry, 0)["Result"], "Success");
+    assert_eq!(files(&second), files(&world.destination()));
+}
+
+#[test]
+fn the_destination_of_the_backup_is_no_copy_of_itself() {
+    let (world, second) = world();
+    std::os::unix::fs::symlink(world.destination(), &second).unwrap();
+    for url in [&world.destination(), &second] {
+        let entry = backup_followed_by(&world, serde_json::json!({"url": url}), 3);
+        assert_eq!(entry["Result"], "Error", "{entry}");
+    }
+}

@@ -207,11 +207,18 @@ impl RemoteSync {
             );
             return Ok(json!([]));
         }
+        let first = Target::of(invocation)?;
         let mut results = Vec::new();
         for entry in &self.destinations {
             let options = entry.options(invocation)?;
             let second = Target::named(invocation, OsStr::new(&entry.url), &options)?;
             let location = second.store.location();
+            if first.is_same_place(&second) {
+                let message =
+                    "it is the destination of the backup itself; a second one must lie somewhere else";
+                results.push(not_followed(invocation, &location, message, message));
+                continue;
+            }
             if !entry.is_due(invocation, connection, &location) {
                 continue;
             }
@@ -229,13 +236,7 @@ impl RemoteSync {
                     Ok(values) => values,
                     // The backup is done whatever becomes of its copies.
                     Err(Failure::User(error)) if !invocation.control.is_tripped() => {
-                        log.write(
-                            Level::Error,
-                            "RemoteSynchronizationFailed",
-                            b"",
-                            &format!("The destination {location} does not follow: {error}"),
-                        );
-                        json!({"Destination": location, "Result": "Error", "Message": error.message})
+                        not_followed(invocation, &location, &error.to_string(), &error.message)
                     }
                     Err(failure) => return Err(failure),
                 },
@@ -243,6 +244,17 @@ impl RemoteSync {
         }
         Ok(Value::Array(results))
     }
+}
+
+/// Tells of a destination without a copy; gives its entry in the list of results.
+fn not_followed(invocation: &Invocation, location: &str, told: &str, message: &str) -> Value {
+    invocation.log.write(
+        Level::Error,
+        "RemoteSynchronizationFailed",
+        b"",
+        &format!("The destination {location} does not follow: {told}"),
+    );
+    json!({"Destination": location, "Result": "Error", "Message": message})
 }
 
 fn read(path: &Path) -> Outcome<String> {
@@ -373,9 +385,10 @@ fn has_followed(detail: &str, location: &str) -> bool {
     };
     let results = detail["RemoteSynchronizationResults"].as_array();
     results.is_some_and(|results| {
-        results
-            .iter()
-            .any(|result| result["Destination"] == location && result["Result"] == "Success")
+        results.iter().any(|result| {
+            // A dry run made no copy.
+            result["Destination"] == location && result["Result"] == "Success" && result["Dryrun"] != true
+        })
     })
 }
 
@@ -427,6 +440,10 @@ mod tests {
         assert!(has_followed(detail, "file:///b"));
         assert!(!has_followed(detail, "file:///c"));
         assert!(!has_followed(&detail.replace("Success", "Error"), "file:///b"));
+        assert!(!has_followed(
+            &detail.replace("}]", r#","Dryrun":true}]"#),
+            "file:///b"
+        ));
         assert!(!has_followed("", "file:///b"));
     }
 }
