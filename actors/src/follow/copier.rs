@@ -10,7 +10,7 @@ use duplicati_engine::{
     format::manifest::SnapshotObject,
     id::SnapshotId,
     repository::{Repository, RepositoryError},
-    storage::{ObjectKind, ObjectName, Store, StoreErrorKind},
+    storage::{ObjectKind, ObjectName, Store, StoreError, StoreErrorKind},
 };
 use tokio::sync::Semaphore;
 
@@ -94,6 +94,17 @@ pub struct Copier {
     pub options: FollowOptions,
     /// Where it is told.
     pub monitor: Monitor,
+}
+
+/// The content, or none when the medium cannot give it: that is damage of one object, and a sound copy takes its place.
+pub async fn get_if_readable(store: &dyn Store, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
+    match store.get(name, None).await {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Carries out jobs; the order of the answers is not that of the jobs.

@@ -23,7 +23,7 @@ use duplicati_engine::{
 };
 use serde::Serialize;
 
-pub(crate) use self::copier::{Copier, Job, Outcome, Work, run as run_jobs};
+pub(crate) use self::copier::{Copier, Job, Outcome, Work, get_if_readable, run as run_jobs};
 use self::listing::SourceState;
 use crate::{
     control::RunControl,

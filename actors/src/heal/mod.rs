@@ -29,9 +29,9 @@ use crate::{
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
-    follow::{Copier, Failure, FollowOptions, Job, Leader, Outcome, Work, run_jobs},
+    follow::{Copier, Failure, FollowOptions, Job, Leader, Outcome, Work, get_if_readable, run_jobs},
     inventory::Inventory,
-    object_check::ObjectChecker,
+    object_check::{ObjectChecker, Proof},
 };
 
 /// How to heal.
@@ -143,10 +143,7 @@ async fn heal(
     let segments = findings::segments(healer, &inventory).await?;
     let packs = findings::packs(healer, &inventory, &segments, noted).await?;
     // As a writer would: data, then what describes it, then versions (S-1).
-    healer.carry_out(packs).await?;
-    healer
-        .carry_out(segments.into_iter().map(|found| found.job).collect())
-        .await?;
+    findings::heal_data(healer, &inventory, segments, packs).await?;
     let versions = findings::versions(healer, &inventory).await?;
     healer.carry_out(versions).await?;
     if !healer.options.dry_run {
@@ -198,6 +195,15 @@ impl Healer {
             );
         }
         Ok(())
+    }
+
+    /// Whether a pack of the first target can be read and is the one described.
+    pub async fn is_right(&self, name: ObjectName, described: [u8; 16]) -> Result<bool, RunError> {
+        let Some(content) = get_if_readable(self.first.store.as_ref(), &name).await? else {
+            return Ok(false);
+        };
+        let checked = self.checker.check_apart(name, content, Some(described)).await?;
+        Ok(checked.is_ok_and(|proof| proof == Proof::Content))
     }
 
     /// Notes what cannot be healed.

@@ -14,11 +14,13 @@ use duplicati_actors::{
     events::Monitor,
     follow::Leader,
     heal::{HealOptions, HealReport, run_heal},
+    inventory::load_reading_index,
 };
 use duplicati_backends::decorators::{Fault, FaultyStore, OperationKind, When};
 use duplicati_engine::{
     clock::SystemClock,
     crypto::key_file::Unlock,
+    id::PackId,
     storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
 };
 
@@ -269,4 +271,67 @@ async fn a_target_that_refuses_ends_with_the_object_named_and_the_next_run_goes_
             .unwrap();
         assert_eq!(contents(&first).await, whole);
     }
+}
+
+/// The oldest pack rots without a sign of it in listings, a test finds it, and a repair takes it out of the index.
+async fn with_a_repaired_rotten_pack(place: &Place) -> ObjectName {
+    let pack = packs(&place.store)[0];
+    harm(&place.store, &pack, Damage::BitFlipped);
+    assert!(!place.view().verify("local").await.is_clean());
+    place.view().repair("local", false).await.unwrap();
+    pack
+}
+
+fn packs(store: &MemoryStore) -> Vec<ObjectName> {
+    let all = store.inventory();
+    all.iter()
+        .map(|info| info.name)
+        .filter(|name| name.kind() == ObjectKind::Pack)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_rotten_pack_that_a_repair_took_out_of_the_index_is_replaced_before_the_index_names_it_again() {
+    let place = place().await;
+    let second = copy(&place.store).await;
+    let pack = with_a_repaired_rotten_pack(&place).await;
+    let report = heal(&place, place.store.clone(), &second, HealOptions::default())
+        .await
+        .unwrap();
+    assert!(report.failures.is_empty(), "{report:?}");
+    assert_eq!(report.replaced, [pack.to_string()]);
+    let view = place.view();
+    assert!(view.verify("fresh").await.is_clean());
+    for (id, _) in view
+        .open()
+        .await
+        .unwrap()
+        .list_snapshots()
+        .await
+        .unwrap()
+        .snapshots
+    {
+        let restored = view.restore(id).await;
+        assert!(restored.complaints.is_empty(), "{:?}", restored.complaints);
+        assert_eq!(restored.files.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_pack_that_is_rotten_in_both_places_does_not_come_back_into_the_index() {
+    let place = place().await;
+    let second = copy(&place.store).await;
+    let pack = with_a_repaired_rotten_pack(&place).await;
+    harm(&second, &pack, Damage::Truncated);
+    let report = heal(&place, place.store.clone(), &second, HealOptions::default())
+        .await
+        .unwrap();
+    let is_named = report
+        .failures
+        .iter()
+        .any(|failure| failure.object == pack.to_string());
+    assert!(is_named, "{report:?}");
+    let repository = place.view().open().await.unwrap();
+    let (index, _) = load_reading_index(&repository, None).await.unwrap();
+    assert!(!index.contains_pack(&PackId(pack.id())));
 }
