@@ -7,7 +7,7 @@ use std::{
 };
 
 use duplicati_engine::{
-    format::index_segment::PackDescription,
+    format::{index_segment::PackDescription, manifest::Manifest},
     id::{PackId, SegmentId, SnapshotId},
     storage::{ObjectKind, ObjectName},
 };
@@ -243,8 +243,19 @@ pub fn encoded(pack: &PackDescription) -> Vec<u8> {
     encoded
 }
 
+/// Versions to be put, which is done last of all.
+#[derive(Default)]
+pub struct FoundVersions {
+    /// What cannot be read here.
+    pub damaged: Vec<Job>,
+    /// What only the second target has and is asked for.
+    pub elsewhere: Vec<Job>,
+    /// What the second target says of both.
+    pub manifests: Vec<(SnapshotId, Manifest)>,
+}
+
 /// Manifests that cannot be read; on request also those that only the second target has.
-pub async fn versions(healer: &mut Healer, inventory: &Inventory) -> Result<Vec<Job>, RunError> {
+pub async fn versions(healer: &mut Healer, inventory: &Inventory) -> Result<FoundVersions, RunError> {
     let first = &inventory.snapshots;
     let damaged: HashSet<SnapshotId> = first
         .unreadable
@@ -270,19 +281,51 @@ pub async fn versions(healer: &mut Healer, inventory: &Inventory) -> Result<Vec<
         .map(|info| (info.name, info.size_bytes))
         .collect();
     let size = |id: SnapshotId| sizes.get(&id.into()).copied().unwrap_or(0);
-    let mut jobs: Vec<Job> = damaged
-        .iter()
-        .map(|id| job((*id).into(), size(*id), None, true))
-        .collect();
-    for (id, _) in &theirs.snapshots {
-        if known.contains(id) {
+    let mut found = FoundVersions::default();
+    for id in &damaged {
+        found.damaged.push(job((*id).into(), size(*id), None, true));
+    }
+    for (id, manifest) in theirs.snapshots {
+        let is_new = !known.contains(&id);
+        if is_new && !healer.options.bring_back_versions {
+            healer.report.versions_elsewhere += 1;
             continue;
         }
-        if healer.options.bring_back_versions {
-            jobs.push(job((*id).into(), size(*id), None, false));
-        } else {
-            healer.report.versions_elsewhere += 1;
+        if is_new {
+            found.elsewhere.push(job(id.into(), size(id), None, false));
+        }
+        if is_new || damaged.contains(&id) {
+            found.manifests.push((id, manifest));
         }
     }
-    Ok(jobs)
+    refuse_during_collection(healer, &mut found).await?;
+    Ok(found)
+}
+
+/// A collection counts what it means to delete as no version's, so no version may come back that could need it (S-3).
+pub async fn refuse_during_collection(
+    healer: &mut Healer,
+    found: &mut FoundVersions,
+) -> Result<(), RunError> {
+    if found.elsewhere.is_empty() {
+        return Ok(());
+    }
+    let plans = healer.first.store.list(ObjectKind::Plan).await?.objects;
+    let Some(plan) = plans.first() else {
+        return Ok(());
+    };
+    let count = found.elsewhere.len();
+    healer.fail(
+        plan.name.to_string(),
+        format!(
+            "no version comes back ({count} were to) while a collection is under way at the first destination or was cut off; run `compact` there \
+             until it is over, then this again"
+        ),
+    );
+    for job in std::mem::take(&mut found.elsewhere) {
+        found
+            .manifests
+            .retain(|(id, _)| ObjectName::from(*id) != job.name);
+    }
+    Ok(())
 }

@@ -114,7 +114,7 @@ pub async fn run_heal(
         let (host, program) = (&healer.options.host, &healer.options.program);
         Some(OwnSession::begin(&healer.first, host, program, machine, clock.as_ref()).await?)
     };
-    let outcome = heal(&mut healer, local.as_deref(), &clock).await;
+    let outcome = heal(&mut healer, local.as_deref()).await;
     if let Some(own) = own {
         let ended = own.end(&healer.first).await;
         outcome?;
@@ -131,11 +131,7 @@ pub async fn run_heal(
     Ok(healer.report)
 }
 
-async fn heal(
-    healer: &mut Healer,
-    local: Option<&LocalState>,
-    clock: &Arc<dyn Clock>,
-) -> Result<(), RunError> {
+async fn heal(healer: &mut Healer, local: Option<&LocalState>) -> Result<(), RunError> {
     // Without the local copy: it may hold what the target has lost (S-5).
     let inventory = Arc::new(Inventory::take(&healer.first, None).await?);
     let noted = local.map_or(Ok(HashSet::new()), LocalState::damaged_packs)?;
@@ -144,10 +140,20 @@ async fn heal(
     let packs = findings::packs(healer, &inventory, &segments, noted).await?;
     // As a writer would: data, then what describes it, then versions (S-1).
     findings::heal_data(healer, &inventory, segments, packs).await?;
-    let versions = findings::versions(healer, &inventory).await?;
-    healer.carry_out(versions).await?;
+    let mut versions = findings::versions(healer, &inventory).await?;
+    let mut remaining = Vec::new();
     if !healer.options.dry_run {
-        lacking::bring(healer, &inventory, clock).await?;
+        remaining = lacking::bring(healer, &inventory, &mut versions).await?;
+        // Packs that were counted on may have been condemned meanwhile. A plan that comes later than this waits for the own session.
+        findings::refuse_during_collection(healer, &mut versions).await?;
+    }
+    healer.carry_out(versions.damaged).await?;
+    healer.carry_out(versions.elsewhere).await?;
+    for finding in remaining {
+        let mut failures = healer.report.failures.iter();
+        if !failures.any(|failure| failure.object == finding.object) {
+            healer.fail(finding.object, finding.text);
+        }
     }
     Ok(())
 }

@@ -335,3 +335,75 @@ async fn a_pack_that_is_rotten_in_both_places_does_not_come_back_into_the_index(
     let (index, _) = load_reading_index(&repository, None).await.unwrap();
     assert!(!index.contains_pack(&PackId(pack.id())));
 }
+
+/// The older version is deleted and its data collected; the second target still has it.
+async fn with_a_deleted_version(place: &Place) -> (Arc<MemoryStore>, ObjectName) {
+    let second = copy(&place.store).await;
+    let repository = place.view().open().await.unwrap();
+    let oldest = repository.list_snapshots().await.unwrap().snapshots[0].0.into();
+    place.store.delete(&oldest).await.unwrap();
+    place.view().compact("local").await.unwrap();
+    (second, oldest)
+}
+
+#[tokio::test]
+async fn a_version_comes_back_after_all_of_its_data_wherever_it_is_cut_off() {
+    let place = place().await;
+    let (second, oldest) = with_a_deleted_version(&place).await;
+    for cut in 0.. {
+        let first = copy(&place.store).await;
+        let faulty = FaultyStore::new(Arc::clone(&first) as Arc<dyn Store>).with(
+            When::every(|operation| operation.kind == OperationKind::Put).after(cut),
+            Fault::CrashBefore,
+        );
+        let is_done = heal(&place, Arc::new(faulty), &second, thorough()).await.is_ok();
+        let view = place.with_store(Arc::clone(&first));
+        assert!(view.verify("fresh").await.is_clean(), "cut after {cut} writes");
+        if is_done {
+            assert!(cut > 2 && view.names().contains(&oldest), "{cut}");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_version_comes_back_while_a_collection_is_under_way() {
+    let place = place().await;
+    let (second, oldest) = with_a_deleted_version(&place).await;
+    let plan = place.view().put_plan(1, Vec::new()).await;
+    for is_readable in [true, false] {
+        if !is_readable {
+            harm(&place.store, &plan, Damage::BitFlipped);
+        }
+        let before = contents(&place.store).await;
+        let report = heal(&place, place.store.clone(), &second, thorough())
+            .await
+            .unwrap();
+        let is_said = report.failures.iter().any(|failure| {
+            failure.object == plan.to_string() && failure.text.contains("no version comes back")
+        });
+        assert!(is_said, "{report:?}");
+        assert!(!place.view().names().contains(&oldest));
+        assert_eq!(contents(&place.store).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_version_whose_data_cannot_be_had_stays_away() {
+    let place = place().await;
+    let (second, oldest) = with_a_deleted_version(&place).await;
+    let names = place.view().names();
+    for pack in packs(&second).into_iter().filter(|pack| !names.contains(pack)) {
+        harm(&second, &pack, Damage::BitFlipped);
+    }
+    let report = heal(&place, place.store.clone(), &second, thorough())
+        .await
+        .unwrap();
+    let is_named = report
+        .failures
+        .iter()
+        .any(|failure| failure.object == oldest.to_string());
+    assert!(is_named, "{report:?}");
+    assert!(!place.view().names().contains(&oldest));
+    assert!(place.view().verify("fresh").await.is_clean());
+}
