@@ -270,7 +270,7 @@ impl Copier {
             Ok(()) => {}
             // The answer to an earlier try was lost, or another program copies the same.
             Err(error) if error.kind == StoreErrorKind::AlreadyExists => {
-                if self.target.get(&job.name, None).await? != content {
+                if get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content) {
                     return Ok(Outcome::Failed(
                         "something else was stored under its name meanwhile; run this again".to_owned(),
                     ));
@@ -280,7 +280,9 @@ impl Copier {
         }
         Progress::add(&self.monitor.progress.stored_objects, 1);
         Progress::add(&self.monitor.progress.stored_bytes, size);
-        if self.options.read_back && self.target.get(&job.name, None).await? != content {
+        if self.options.read_back
+            && get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content)
+        {
             self.target.delete(&job.name).await?;
             return Ok(Outcome::Failed(
                 "it came back otherwise than it was sent, and was removed again".to_owned(),
@@ -290,8 +292,9 @@ impl Copier {
     }
 
     async fn recheck(&self, job: &Job) -> Result<Outcome, RunError> {
-        let there = match self.target.get(&job.name, None).await {
-            Ok(there) => there,
+        let there = match get_if_readable(self.target.as_ref(), &job.name).await {
+            Ok(Some(there)) => there,
+            Ok(None) => return self.replace(job, None).await,
             Err(error) if error.kind == StoreErrorKind::NotFound => return self.copy(job).await,
             Err(error) => return Err(error.into()),
         };

@@ -20,7 +20,7 @@ use duplicati_engine::{
     clock::SystemClock,
     crypto::key_file::Unlock,
     repository::Repository,
-    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
+    storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
 };
 
 const FOLLOW: FollowOptions = FollowOptions {
@@ -298,4 +298,28 @@ async fn another_repository_and_its_remains_are_refused_and_left_alone() {
         .unwrap_err();
     assert!(error.to_string().contains("empty folder"), "{error}");
     assert_eq!(contents(&other.store).await, before);
+}
+
+#[tokio::test]
+async fn a_copy_on_a_bad_sector_is_made_again() {
+    let place = place().await;
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let whole = contents(&second).await;
+    let pack = of_kind(&second, ObjectKind::Pack)[0];
+    for recheck in [Recheck::Open, Recheck::Compare] {
+        for kind in [StoreErrorKind::Unreadable, StoreErrorKind::Truncated] {
+            let faulty = FaultyStore::new(Arc::clone(&second) as Arc<dyn Store>).with(
+                When::every(move |operation| {
+                    operation.kind == OperationKind::Get && operation.name == Some(pack)
+                })
+                .times(1),
+                Fault::FailBefore(kind),
+            );
+            let options = FollowOptions { recheck, ..FOLLOW };
+            let report = follow(&place.view(), Arc::new(faulty), options).await.unwrap();
+            assert_eq!(report.replaced, [pack.to_string()], "{report:?}");
+            assert_eq!(contents(&second).await, whole);
+        }
+    }
 }

@@ -5,7 +5,10 @@
 
 mod damage_support;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use damage_support::{DAMAGES, Damage, PASSPHRASE, Place, copy, harm, noise};
 use duplicati_actors::{
@@ -405,5 +408,55 @@ async fn a_version_whose_data_cannot_be_had_stays_away() {
         .any(|failure| failure.object == oldest.to_string());
     assert!(is_named, "{report:?}");
     assert!(!place.view().names().contains(&oldest));
+    assert!(place.view().verify("fresh").await.is_clean());
+}
+
+/// A bad sector under every object of the kind that is met first: it cannot be read until it is written again.
+fn with_a_bad_sector(store: &Arc<MemoryStore>, name: ObjectName, kind: StoreErrorKind) -> Arc<FaultyStore> {
+    let is_rewritten = Arc::new(AtomicBool::new(false));
+    let rewritten = Arc::clone(&is_rewritten);
+    let note = When::every(move |operation| {
+        if operation.kind == OperationKind::Delete && operation.name == Some(name) {
+            rewritten.store(true, Ordering::SeqCst);
+        }
+        false
+    });
+    let is_bad = When::every(move |operation| {
+        operation.kind == OperationKind::Get
+            && operation.name == Some(name)
+            && !is_rewritten.load(Ordering::SeqCst)
+    });
+    let store = FaultyStore::new(Arc::clone(store) as Arc<dyn Store>);
+    Arc::new(
+        store
+            .with(note, Fault::Hang)
+            .with(is_bad, Fault::FailBefore(kind)),
+    )
+}
+
+#[tokio::test]
+async fn what_a_bad_sector_holds_is_replaced() {
+    let place = place().await;
+    for (name, _) in contents(&place.store).await {
+        for kind in [StoreErrorKind::Unreadable, StoreErrorKind::Truncated] {
+            let (first, second) = (copy(&place.store).await, copy(&place.store).await);
+            let faulty = with_a_bad_sector(&first, name, kind);
+            let report = heal(&place, faulty, &second, thorough()).await.unwrap();
+            assert!(report.failures.is_empty(), "{name}: {report:?}");
+            assert_eq!(report.replaced, [name.to_string()], "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_up_data_comes_back_in_place_of_what_a_bad_sector_holds() {
+    let place = place().await;
+    let second = copy(&place.store).await;
+    let pack = with_a_repaired_rotten_pack(&place).await;
+    let faulty = with_a_bad_sector(&place.store, pack, StoreErrorKind::Unreadable);
+    let report = heal(&place, faulty, &second, HealOptions::default())
+        .await
+        .unwrap();
+    assert!(report.failures.is_empty(), "{report:?}");
     assert!(place.view().verify("fresh").await.is_clean());
 }
