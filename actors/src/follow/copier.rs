@@ -79,6 +79,8 @@ pub enum Outcome {
     Vanished,
     /// Why it was not copied.
     Failed(String),
+    /// Why the target does not hold it although it was sent: nothing that relies on it may follow.
+    NotKept(String),
 }
 
 /// What every worker needs.
@@ -271,7 +273,7 @@ impl Copier {
             // The answer to an earlier try was lost, or another program copies the same.
             Err(error) if error.kind == StoreErrorKind::AlreadyExists => {
                 if get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content) {
-                    return Ok(Outcome::Failed(
+                    return Ok(Outcome::NotKept(
                         "something else was stored under its name meanwhile; run this again".to_owned(),
                     ));
                 }
@@ -284,7 +286,7 @@ impl Copier {
             && get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content)
         {
             self.target.delete(&job.name).await?;
-            return Ok(Outcome::Failed(
+            return Ok(Outcome::NotKept(
                 "it came back otherwise than it was sent, and was removed again".to_owned(),
             ));
         }

@@ -264,6 +264,7 @@ async fn carry_out(
         let end = jobs.partition_point(|job| rank_of_kind(job.name.kind()) <= rank_of_kind(kind));
         let later = jobs.split_off(end);
         let mut has_vanished = false;
+        let mut not_kept = 0;
         for (job, outcome) in run_jobs(copier, std::mem::replace(&mut jobs, later), control).await? {
             let name = job.name.to_string();
             match outcome {
@@ -279,8 +280,23 @@ async fn carry_out(
                 Outcome::Same => report.same += 1,
                 Outcome::NotForCopies => {}
                 Outcome::Vanished => has_vanished = true,
+                // Damage at the first is no new hole in the copy: whatever else is whole there goes on.
                 Outcome::Failed(text) => fail(report, &copier.monitor, name, text),
+                Outcome::NotKept(text) => {
+                    not_kept += 1;
+                    fail(report, &copier.monitor, name, text);
+                }
             }
+        }
+        if not_kept > 0 {
+            // What comes later relies on it, and what the destination does to one object it may do to others.
+            for job in jobs.drain(..).filter(|job| job.work != Work::Recheck) {
+                let text = format!(
+                    "not copied, because the second destination does not keep {not_kept} of the files it needs; examine that destination"
+                );
+                fail(report, &copier.monitor, job.name.to_string(), text);
+            }
+            return Ok(true);
         }
         if has_vanished {
             return Ok(false);

@@ -183,7 +183,7 @@ impl Healer {
                     self.fail(name, format!("{there} does not have it either"));
                     continue;
                 }
-                Outcome::Failed(text) => {
+                Outcome::Failed(text) | Outcome::NotKept(text) => {
                     self.fail(name, text);
                     continue;
                 }

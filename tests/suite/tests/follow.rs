@@ -6,8 +6,9 @@
 
 mod damage_support;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use damage_support::{Damage, PASSPHRASE, Place, View, harm, noise};
 use duplicati_actors::{
     control::RunControl,
@@ -20,7 +21,9 @@ use duplicati_engine::{
     clock::SystemClock,
     crypto::key_file::Unlock,
     repository::Repository,
-    storage::{ObjectKind, ObjectName, Store, StoreErrorKind, memory::MemoryStore},
+    storage::{
+        Capability, Listing, ObjectKind, ObjectName, Store, StoreErrorKind, StoreFuture, memory::MemoryStore,
+    },
 };
 
 const FOLLOW: FollowOptions = FollowOptions {
@@ -321,5 +324,80 @@ async fn a_copy_on_a_bad_sector_is_made_again() {
             assert_eq!(report.replaced, [pack.to_string()], "{report:?}");
             assert_eq!(contents(&second).await, whole);
         }
+    }
+}
+
+/// Loses a bit of one object on its way.
+struct ForgetfulStore {
+    inner: Arc<MemoryStore>,
+    forgets: ObjectName,
+}
+
+impl Store for ForgetfulStore {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn prepare(&self, create: bool) -> StoreFuture<'_, ()> {
+        self.inner.prepare(create)
+    }
+
+    fn put<'a>(&'a self, name: &'a ObjectName, content: Bytes) -> StoreFuture<'a, ()> {
+        if *name != self.forgets {
+            return self.inner.put(name, content);
+        }
+        Box::pin(async move {
+            self.inner.put(name, content).await?;
+            harm(&self.inner, name, Damage::BitFlipped);
+            Ok(())
+        })
+    }
+
+    fn get<'a>(&'a self, name: &'a ObjectName, range: Option<Range<u64>>) -> StoreFuture<'a, Bytes> {
+        self.inner.get(name, range)
+    }
+
+    fn list(&self, kind: ObjectKind) -> StoreFuture<'_, Listing> {
+        self.inner.list(kind)
+    }
+
+    fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
+        self.inner.list_foreign_root()
+    }
+
+    fn delete<'a>(&'a self, name: &'a ObjectName) -> StoreFuture<'a, ()> {
+        self.inner.delete(name)
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_otherwise_than_it_was_sent_ends_the_run_before_any_version() {
+    let place = place().await;
+    for kind in [ObjectKind::Pack, ObjectKind::IndexSegment, ObjectKind::Key] {
+        let inner = Arc::new(MemoryStore::new());
+        let forgets = of_kind(&place.store, kind)[0];
+        let second = Arc::new(ForgetfulStore {
+            inner: Arc::clone(&inner),
+            forgets,
+        });
+        let options = FollowOptions {
+            read_back: true,
+            ..FOLLOW
+        };
+        let report = follow(&place.view(), second, options).await.unwrap();
+        let is_named = report
+            .failures
+            .iter()
+            .any(|failure| failure.object == forgets.to_string() && failure.text.contains("came back"));
+        assert!(is_named, "{report:?}");
+        assert!(!inner.inventory().iter().any(|info| info.name == forgets));
+        assert!(of_kind(&inner, ObjectKind::Snapshot).is_empty(), "{report:?}");
+        assert!(of_kind(&inner, ObjectKind::Config).is_empty(), "{report:?}");
+        follow(&place.view(), inner.clone(), FOLLOW).await.unwrap();
+        assert_eq!(contents(&inner).await, contents(&place.store).await);
     }
 }
