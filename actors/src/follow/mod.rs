@@ -148,6 +148,7 @@ pub async fn run_follow(
             repository: &repository,
             target: &target,
             had_config: config.is_some(),
+            config,
             newest: state.newest.as_deref(),
             options,
             monitor: &monitor,

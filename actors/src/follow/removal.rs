@@ -2,27 +2,31 @@
 //! Removes from the second target what the first has let go, and nothing that it has lost.
 //!
 //! A listing cannot tell the two apart. So nothing goes unless the first target is whole in its structure: then every version there has all it needs, and
-//! what it does not list is needed by none of them. A version that is newer than all of the first is never taken for one that was let go: the first may be
+//! what it does not list is needed by none of them. Copying takes long, and meanwhile both may change: so both are listed again right before, and only
+//! what the first lacks in both listings goes, unless the second listing shows that somebody worked there. A version that is newer than all of the first is never taken for one that was let go: the first may be
 //! an old state of itself, or somebody backed up to the second.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use duplicati_engine::{
     clock::Clock,
     format::manifest::SnapshotObject,
     id::SnapshotId,
     index::local::LocalState,
+    mirror::plan,
     repository::Repository,
-    storage::{ObjectInfo, ObjectKind, Store},
+    storage::{ObjectInfo, ObjectKind, ObjectName, Store},
 };
 
-use super::{FollowOptions, FollowReport};
+use super::{FollowOptions, FollowReport, SourceState, listing};
 use crate::{
     control::RunControl,
     error::RunError,
     events::Monitor,
     verify::{CheckOptions, run_check},
 };
+
+const WRITERS: &str = "somebody backs up to the second destination or compacts it, or did and was cut off; compact it to end that";
 
 /// What removing needs.
 pub struct Removal<'a> {
@@ -32,6 +36,8 @@ pub struct Removal<'a> {
     pub target: &'a Arc<dyn Store>,
     /// Whether the second was a repository when this began.
     pub had_config: bool,
+    /// The size of its config now.
+    pub config: Option<u64>,
     /// Date of the newest version of the first.
     pub newest: Option<&'a str>,
     /// How.
@@ -47,7 +53,7 @@ impl Removal<'_> {
     pub async fn carry_out(
         &self,
         mut extra: Vec<ObjectInfo>,
-        local: Option<&mut LocalState>,
+        mut local: Option<&mut LocalState>,
         clock: Arc<dyn Clock>,
         report: &mut FollowReport,
     ) -> Result<(), RunError> {
@@ -55,7 +61,13 @@ impl Removal<'_> {
         if extra.is_empty() || !self.options.remove {
             return Ok(());
         }
-        if let Some(reason) = self.reason_to_keep_all(local, clock, report).await? {
+        let mut reason = self
+            .reason_to_keep_all(local.as_deref_mut(), clock, report)
+            .await?;
+        if reason.is_none() {
+            reason = self.changed_meanwhile(&mut extra, local).await?;
+        }
+        if let Some(reason) = reason {
             report.kept_because.push(reason);
             return Ok(());
         }
@@ -93,12 +105,8 @@ impl Removal<'_> {
         if !self.had_config {
             return reason("the second destination was not a backup when this began");
         }
-        for kind in [ObjectKind::Session, ObjectKind::Plan] {
-            if !self.target.list(kind).await?.objects.is_empty() {
-                return reason(
-                    "somebody backs up to the second destination or compacts it, or did and was cut off; compact it to end that",
-                );
-            }
+        if self.has_writers().await? {
+            return reason(WRITERS);
         }
         let check = run_check(
             Arc::clone(self.repository),
@@ -112,6 +120,46 @@ impl Removal<'_> {
         if !check.is_clean() {
             return reason("the first destination is damaged, so what it does not have may be lost there");
         }
+        Ok(None)
+    }
+
+    /// Whether somebody writes to the second target, or was cut off.
+    async fn has_writers(&self) -> Result<bool, RunError> {
+        for kind in [ObjectKind::Session, ObjectKind::Plan] {
+            if !self.target.list(kind).await?.objects.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lists both once more: leaves in `extra` what is still extra, or says why nothing may go.
+    async fn changed_meanwhile(
+        &self,
+        extra: &mut Vec<ObjectInfo>,
+        local: Option<&mut LocalState>,
+    ) -> Result<Option<String>, RunError> {
+        let reason = |text: &str| Ok(Some(text.to_owned()));
+        // Sessions before versions: whoever has ended its session since then has put its version before.
+        if self.has_writers().await? {
+            return reason(WRITERS);
+        }
+        let there =
+            listing::of_target(self.target, self.config, self.options.dry_run, &mut Vec::new()).await?;
+        let state = SourceState::take(self.repository, local).await?;
+        let now = plan(state.objects, there, false);
+        // A dry run has copied nothing, so everything is still to be copied.
+        if !self.options.dry_run && !(now.copy.is_empty() && now.replace.is_empty() && now.newer.is_empty()) {
+            return reason("one of the destinations was changed while this ran; run it again");
+        }
+        let known: HashSet<ObjectName> = extra.iter().map(|info| info.name).collect();
+        let still: HashSet<ObjectName> = now.remove.iter().map(|info| info.name).collect();
+        if !still.is_subset(&known) {
+            return reason(
+                "the second destination has files that were not there or not extra when this began; run it again",
+            );
+        }
+        extra.retain(|info| still.contains(&info.name));
         Ok(None)
     }
 

@@ -401,3 +401,78 @@ async fn what_comes_back_otherwise_than_it_was_sent_ends_the_run_before_any_vers
         assert_eq!(contents(&inner).await, contents(&place.store).await);
     }
 }
+
+/// The first has let a version go that the second still has.
+async fn with_a_version_to_go() -> (Place, Arc<MemoryStore>) {
+    let place = place().await;
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let repository = place.view().open().await.unwrap();
+    let oldest = repository.list_snapshots().await.unwrap().snapshots[0].0;
+    place.store.delete(&oldest.into()).await.unwrap();
+    place.view().compact("local").await.unwrap();
+    (place, second)
+}
+
+#[tokio::test]
+async fn what_changes_at_either_destination_while_it_follows_keeps_all_that_is_extra() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Change {
+        BackupAtFirst,
+        BackupAtSecond,
+        SessionAtSecond,
+        LossAtFirst,
+    }
+    for change in [
+        Change::BackupAtFirst,
+        Change::BackupAtSecond,
+        Change::SessionAtSecond,
+        Change::LossAtFirst,
+    ] {
+        let (place, second) = with_a_version_to_go().await;
+        let before: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+        // The last look at the second target for sessions before the structure of the first is checked.
+        let hanging = Arc::new(
+            FaultyStore::new(Arc::clone(&second) as Arc<dyn Store>).with(
+                When::every(|operation| {
+                    operation.kind == OperationKind::List && operation.object_kind == Some(ObjectKind::Plan)
+                })
+                .times(1),
+                Fault::Hang,
+            ),
+        );
+        let view = place.view();
+        let meanwhile = async {
+            hanging.wait_until_hanging(1).await;
+            place.write("meanwhile", &noise(77, 40_000));
+            match change {
+                Change::BackupAtFirst => {
+                    place.view().back_up("local").await.unwrap();
+                }
+                Change::BackupAtSecond => {
+                    place
+                        .with_store(Arc::clone(&second))
+                        .back_up("other")
+                        .await
+                        .unwrap();
+                }
+                Change::SessionAtSecond => {
+                    let name = ObjectName::of(ObjectKind::Session, [7; 16]);
+                    second.put(&name, Bytes::from_static(b"session")).await.unwrap();
+                }
+                Change::LossAtFirst => {
+                    let key = of_kind(&place.store, ObjectKind::Key)[0];
+                    place.store.delete(&key).await.unwrap();
+                }
+            }
+            hanging.release();
+        };
+        let store = Arc::clone(&hanging) as Arc<dyn Store>;
+        let (report, ()) = tokio::join!(follow(&view, store, FOLLOW_AND_REMOVE), meanwhile);
+        let report = report.unwrap();
+        assert!(report.removed.is_empty(), "{change:?}: {report:?}");
+        assert_eq!(report.kept_because.len(), 1, "{change:?}: {report:?}");
+        let after: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+        assert!(after.is_superset(&before), "{change:?}");
+    }
+}
