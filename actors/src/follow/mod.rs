@@ -127,6 +127,7 @@ pub async fn run_follow(
         monitor: monitor.clone(),
     };
     let mut report = FollowReport::default();
+    let mut newest_of_both: Option<Option<String>> = None;
     for _ in 0..ROUNDS_MAX {
         control.check().map_err(|_| cause(&control))?;
         monitor.progress.set_phase(Phase::Opening);
@@ -135,6 +136,8 @@ pub async fn run_follow(
         if config.is_none() {
             refuse_strangers(&repository, &target, &state, &there)?;
         }
+        // Only what both had before the first object was copied tells what the first can have let go since.
+        let newest_of_both = newest_of_both.get_or_insert_with(|| state.newest_in(&there));
         let plan = plan(state.objects.clone(), there, false);
         monitor.progress.set_phase(Phase::Working);
         if !carry_out(&copier, &state, &plan, &mut report, &control).await? {
@@ -149,7 +152,7 @@ pub async fn run_follow(
             target: &target,
             had_config: config.is_some(),
             config,
-            newest: state.newest.as_deref(),
+            newest_of_both: newest_of_both.as_deref(),
             options,
             monitor: &monitor,
             control: &control,

@@ -3,8 +3,9 @@
 //!
 //! A listing cannot tell the two apart. So nothing goes unless the first target is whole in its structure: then every version there has all it needs, and
 //! what it does not list is needed by none of them. Copying takes long, and meanwhile both may change: so both are listed again right before, and only
-//! what the first lacks in both listings goes, unless the second listing shows that somebody worked there. A version that is newer than all of the first is never taken for one that was let go: the first may be
-//! an old state of itself, or somebody backed up to the second.
+//! what the first lacks in both listings goes, unless the second listing shows that somebody worked there. A version that is newer than
+//! the newest that both had before anything was copied is never taken for one that was let go: the first may be an old state of itself that went on
+//! from there, or somebody backed up to the second.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -18,7 +19,7 @@ use duplicati_engine::{
     storage::{ObjectInfo, ObjectKind, ObjectName, Store},
 };
 
-use super::{FollowOptions, FollowReport, SourceState, listing};
+use super::{FollowOptions, FollowReport, SourceState, get_if_readable, listing};
 use crate::{
     control::RunControl,
     error::RunError,
@@ -38,8 +39,8 @@ pub struct Removal<'a> {
     pub had_config: bool,
     /// The size of its config now.
     pub config: Option<u64>,
-    /// Date of the newest version of the first.
-    pub newest: Option<&'a str>,
+    /// Date of the newest version that both had before anything was copied.
+    pub newest_of_both: Option<&'a str>,
     /// How.
     pub options: FollowOptions,
     /// Where it is told.
@@ -74,9 +75,10 @@ impl Removal<'_> {
         let kept = self.versions_to_keep(&mut extra, report).await?;
         if kept > 0 {
             report.kept_because.push(format!(
-                "with {kept} versions that stay at the second destination stays all data there"
+                "with {kept} versions that stay at the second destination stay all data and key files there"
             ));
-            extra.retain(|info| !matches!(info.name.kind(), ObjectKind::Pack | ObjectKind::IndexSegment));
+            // Their way in as well: a first destination that was set back may have lost key files that were added since.
+            extra.retain(|info| info.name.kind() == ObjectKind::Snapshot);
         }
         for info in extra {
             self.control.check()?;
@@ -176,13 +178,20 @@ impl Removal<'_> {
                 going.push(info);
                 continue;
             }
-            let sealed = self.target.get(&info.name, None).await?;
+            let Some(sealed) = get_if_readable(self.target.as_ref(), &info.name).await? else {
+                kept += 1;
+                report
+                    .kept_because
+                    .push(format!("{} cannot be read at the second destination", info.name));
+                continue;
+            };
             let read = self.repository.read_snapshot(SnapshotId(info.name.id()), &sealed);
             let why = match read {
-                Ok(SnapshotObject::Manifest(manifest)) => match self.newest {
+                Ok(SnapshotObject::Manifest(manifest)) => match self.newest_of_both {
                     Some(newest) if manifest.time.as_str() < newest => None,
                     _ => Some(format!(
-                        "{} of {} is newer than every version of the first destination",
+                        "{} of {} is newer than every version that both destinations had: the first may have been set back, or somebody backed up \
+                         to the second; if it is to go, delete it at the second destination",
                         info.name, manifest.time
                     )),
                 },

@@ -476,3 +476,33 @@ async fn what_changes_at_either_destination_while_it_follows_keeps_all_that_is_e
         assert!(after.is_superset(&before), "{change:?}");
     }
 }
+
+#[tokio::test]
+async fn a_first_that_was_set_back_and_went_on_costs_the_second_neither_versions_nor_ways_in() {
+    let place = place().await;
+    let old = damage_support::copy(&place.store).await;
+    place.write("later", &noise(9, 50_000));
+    place.view().back_up("local").await.unwrap();
+    // A way in that was added after the state to which the first is set back.
+    let key = of_kind(&place.store, ObjectKind::Key)[0];
+    let added = ObjectName::of(ObjectKind::Key, [9; 16]);
+    let content = place.store.get(&key, None).await.unwrap();
+    place.store.put(&added, content).await.unwrap();
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let before: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+    place.write("since", &noise(10, 50_000));
+    let set_back = place.with_store(old);
+    set_back.back_up("set-back").await.unwrap();
+    let report = follow(&set_back, second.clone(), FOLLOW_AND_REMOVE)
+        .await
+        .unwrap();
+    assert!(
+        report.removed.is_empty() && !report.kept_because.is_empty() && !report.copied.is_empty(),
+        "{report:?}"
+    );
+    let after: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+    assert!(after.is_superset(&before) && after.contains(&added));
+    let copy = place.with_store(second);
+    assert!(copy.verify("copy").await.is_clean());
+}
