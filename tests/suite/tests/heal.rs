@@ -411,7 +411,7 @@ async fn a_version_whose_data_cannot_be_had_stays_away() {
     assert!(place.view().verify("fresh").await.is_clean());
 }
 
-/// A bad sector under every object of the kind that is met first: it cannot be read until it is written again.
+/// A bad sector under one object: it cannot be read until its place is freed.
 fn with_a_bad_sector(store: &Arc<MemoryStore>, name: ObjectName, kind: StoreErrorKind) -> Arc<FaultyStore> {
     let is_rewritten = Arc::new(AtomicBool::new(false));
     let rewritten = Arc::clone(&is_rewritten);
@@ -439,6 +439,10 @@ async fn what_a_bad_sector_holds_is_replaced() {
     let place = place().await;
     for (name, _) in contents(&place.store).await {
         for kind in [StoreErrorKind::Unreadable, StoreErrorKind::Truncated] {
+            // Reading whole packs is never answered with this one: their size is listed, and a shorter one shows there.
+            if (name.kind(), kind) == (ObjectKind::Pack, StoreErrorKind::Truncated) {
+                continue;
+            }
             let (first, second) = (copy(&place.store).await, copy(&place.store).await);
             let faulty = with_a_bad_sector(&first, name, kind);
             let report = heal(&place, faulty, &second, thorough()).await.unwrap();
