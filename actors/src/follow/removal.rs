@@ -151,7 +151,8 @@ impl Removal<'_> {
         let state = SourceState::take(self.repository, local).await?;
         let now = plan(state.objects, there, false);
         // A dry run has copied nothing, so everything is still to be copied.
-        if !self.options.dry_run && !(now.copy.is_empty() && now.replace.is_empty() && now.newer.is_empty()) {
+        let is_behind = !now.copy.is_empty() || !now.replace.is_empty() || !now.newer.is_empty();
+        if is_behind && !self.options.dry_run {
             return reason("one of the destinations was changed while this ran; run it again");
         }
         let known: HashSet<ObjectName> = extra.iter().map(|info| info.name).collect();
