@@ -10,7 +10,7 @@ use duplicati_engine::{
     format::manifest::SnapshotObject,
     id::SnapshotId,
     repository::{Repository, RepositoryError},
-    storage::{ObjectKind, ObjectName, Store, StoreErrorKind},
+    storage::{ObjectKind, ObjectName, Store, StoreError, StoreErrorKind},
 };
 use tokio::sync::Semaphore;
 
@@ -79,6 +79,8 @@ pub enum Outcome {
     Vanished,
     /// Why it was not copied.
     Failed(String),
+    /// Why the target does not hold it although it was sent: nothing that relies on it may follow.
+    NotKept(String),
 }
 
 /// What every worker needs.
@@ -94,6 +96,17 @@ pub struct Copier {
     pub options: FollowOptions,
     /// Where it is told.
     pub monitor: Monitor,
+}
+
+/// The content, or none when the medium cannot give it: that is damage of one object, and a sound copy takes its place.
+pub async fn get_if_readable(store: &dyn Store, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
+    match store.get(name, None).await {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Carries out jobs; the order of the answers is not that of the jobs.
@@ -259,8 +272,8 @@ impl Copier {
             Ok(()) => {}
             // The answer to an earlier try was lost, or another program copies the same.
             Err(error) if error.kind == StoreErrorKind::AlreadyExists => {
-                if self.target.get(&job.name, None).await? != content {
-                    return Ok(Outcome::Failed(
+                if get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content) {
+                    return Ok(Outcome::NotKept(
                         "something else was stored under its name meanwhile; run this again".to_owned(),
                     ));
                 }
@@ -269,9 +282,11 @@ impl Copier {
         }
         Progress::add(&self.monitor.progress.stored_objects, 1);
         Progress::add(&self.monitor.progress.stored_bytes, size);
-        if self.options.read_back && self.target.get(&job.name, None).await? != content {
+        if self.options.read_back
+            && get_if_readable(self.target.as_ref(), &job.name).await?.as_ref() != Some(&content)
+        {
             self.target.delete(&job.name).await?;
-            return Ok(Outcome::Failed(
+            return Ok(Outcome::NotKept(
                 "it came back otherwise than it was sent, and was removed again".to_owned(),
             ));
         }
@@ -279,8 +294,9 @@ impl Copier {
     }
 
     async fn recheck(&self, job: &Job) -> Result<Outcome, RunError> {
-        let there = match self.target.get(&job.name, None).await {
-            Ok(there) => there,
+        let there = match get_if_readable(self.target.as_ref(), &job.name).await {
+            Ok(Some(there)) => there,
+            Ok(None) => return self.replace(job, None).await,
             Err(error) if error.kind == StoreErrorKind::NotFound => return self.copy(job).await,
             Err(error) => return Err(error.into()),
         };

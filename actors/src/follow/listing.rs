@@ -31,8 +31,8 @@ pub struct SourceState {
     pub descriptions: HashMap<[u8; 16], [u8; 16]>,
     /// Packs that the index names and the target does not list.
     pub lacking: Vec<ObjectName>,
-    /// Date of the newest version.
-    pub newest: Option<String>,
+    /// Names and dates of the versions, oldest first.
+    versions: Vec<(ObjectName, String)>,
 }
 
 impl SourceState {
@@ -68,12 +68,22 @@ impl SourceState {
                 .map(|(id, hash)| (id.0, *hash))
                 .collect(),
             lacking,
-            newest: inventory
+            versions: inventory
                 .snapshots
                 .snapshots
-                .last()
-                .map(|(_, manifest)| manifest.time.clone()),
+                .iter()
+                .map(|(id, manifest)| ((*id).into(), manifest.time.clone()))
+                .collect(),
         })
+    }
+
+    /// Date of the newest version that is in another listing as well.
+    pub fn newest_in(&self, there: &[ObjectInfo]) -> Option<String> {
+        let there: HashSet<ObjectName> = there.iter().map(|info| info.name).collect();
+        let mut newest_first = self.versions.iter().rev();
+        newest_first
+            .find(|(name, _)| there.contains(name))
+            .map(|(_, time)| time.clone())
     }
 }
 

@@ -23,7 +23,7 @@ use duplicati_engine::{
 };
 use serde::Serialize;
 
-pub(crate) use self::copier::{Copier, Job, Outcome, Work, run as run_jobs};
+pub(crate) use self::copier::{Copier, Job, Outcome, Work, get_if_readable, run as run_jobs};
 use self::listing::SourceState;
 use crate::{
     control::RunControl,
@@ -127,6 +127,7 @@ pub async fn run_follow(
         monitor: monitor.clone(),
     };
     let mut report = FollowReport::default();
+    let mut newest_of_both: Option<Option<String>> = None;
     for _ in 0..ROUNDS_MAX {
         control.check().map_err(|_| cause(&control))?;
         monitor.progress.set_phase(Phase::Opening);
@@ -135,6 +136,8 @@ pub async fn run_follow(
         if config.is_none() {
             refuse_strangers(&repository, &target, &state, &there)?;
         }
+        // Only what both had before the first object was copied tells what the first can have let go since.
+        let newest_of_both = newest_of_both.get_or_insert_with(|| state.newest_in(&there));
         let plan = plan(state.objects.clone(), there, false);
         monitor.progress.set_phase(Phase::Working);
         if !carry_out(&copier, &state, &plan, &mut report, &control).await? {
@@ -148,7 +151,8 @@ pub async fn run_follow(
             repository: &repository,
             target: &target,
             had_config: config.is_some(),
-            newest: state.newest.as_deref(),
+            config,
+            newest_of_both: newest_of_both.as_deref(),
             options,
             monitor: &monitor,
             control: &control,
@@ -264,6 +268,7 @@ async fn carry_out(
         let end = jobs.partition_point(|job| rank_of_kind(job.name.kind()) <= rank_of_kind(kind));
         let later = jobs.split_off(end);
         let mut has_vanished = false;
+        let mut not_kept = 0;
         for (job, outcome) in run_jobs(copier, std::mem::replace(&mut jobs, later), control).await? {
             let name = job.name.to_string();
             match outcome {
@@ -279,8 +284,23 @@ async fn carry_out(
                 Outcome::Same => report.same += 1,
                 Outcome::NotForCopies => {}
                 Outcome::Vanished => has_vanished = true,
+                // Damage at the first is no new hole in the copy: whatever else is whole there goes on.
                 Outcome::Failed(text) => fail(report, &copier.monitor, name, text),
+                Outcome::NotKept(text) => {
+                    not_kept += 1;
+                    fail(report, &copier.monitor, name, text);
+                }
             }
+        }
+        if not_kept > 0 {
+            // What comes later relies on it, and what the destination does to one object it may do to others.
+            for job in jobs.drain(..).filter(|job| job.work != Work::Recheck) {
+                let text = format!(
+                    "not copied, because the second destination does not keep {not_kept} of the files it needs; examine that destination"
+                );
+                fail(report, &copier.monitor, job.name.to_string(), text);
+            }
+            return Ok(true);
         }
         if has_vanished {
             return Ok(false);

@@ -2,27 +2,32 @@
 //! Removes from the second target what the first has let go, and nothing that it has lost.
 //!
 //! A listing cannot tell the two apart. So nothing goes unless the first target is whole in its structure: then every version there has all it needs, and
-//! what it does not list is needed by none of them. A version that is newer than all of the first is never taken for one that was let go: the first may be
-//! an old state of itself, or somebody backed up to the second.
+//! what it does not list is needed by none of them. Copying takes long, and meanwhile both may change: so both are listed again right before, and only
+//! what the first lacks in both listings goes, unless the second listing shows that somebody worked there. A version that is newer than
+//! the newest that both had before anything was copied is never taken for one that was let go: the first may be an old state of itself that went on
+//! from there, or somebody backed up to the second.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use duplicati_engine::{
     clock::Clock,
     format::manifest::SnapshotObject,
     id::SnapshotId,
     index::local::LocalState,
+    mirror::plan,
     repository::Repository,
-    storage::{ObjectInfo, ObjectKind, Store},
+    storage::{ObjectInfo, ObjectKind, ObjectName, Store},
 };
 
-use super::{FollowOptions, FollowReport};
+use super::{FollowOptions, FollowReport, SourceState, get_if_readable, listing};
 use crate::{
     control::RunControl,
     error::RunError,
     events::Monitor,
     verify::{CheckOptions, run_check},
 };
+
+const WRITERS: &str = "somebody backs up to the second destination or compacts it, or did and was cut off; compact it to end that";
 
 /// What removing needs.
 pub struct Removal<'a> {
@@ -32,8 +37,10 @@ pub struct Removal<'a> {
     pub target: &'a Arc<dyn Store>,
     /// Whether the second was a repository when this began.
     pub had_config: bool,
-    /// Date of the newest version of the first.
-    pub newest: Option<&'a str>,
+    /// The size of its config now.
+    pub config: Option<u64>,
+    /// Date of the newest version that both had before anything was copied.
+    pub newest_of_both: Option<&'a str>,
     /// How.
     pub options: FollowOptions,
     /// Where it is told.
@@ -47,7 +54,7 @@ impl Removal<'_> {
     pub async fn carry_out(
         &self,
         mut extra: Vec<ObjectInfo>,
-        local: Option<&mut LocalState>,
+        mut local: Option<&mut LocalState>,
         clock: Arc<dyn Clock>,
         report: &mut FollowReport,
     ) -> Result<(), RunError> {
@@ -55,16 +62,23 @@ impl Removal<'_> {
         if extra.is_empty() || !self.options.remove {
             return Ok(());
         }
-        if let Some(reason) = self.reason_to_keep_all(local, clock, report).await? {
+        let mut reason = self
+            .reason_to_keep_all(local.as_deref_mut(), clock, report)
+            .await?;
+        if reason.is_none() {
+            reason = self.changed_meanwhile(&mut extra, local).await?;
+        }
+        if let Some(reason) = reason {
             report.kept_because.push(reason);
             return Ok(());
         }
         let kept = self.versions_to_keep(&mut extra, report).await?;
         if kept > 0 {
             report.kept_because.push(format!(
-                "with {kept} versions that stay at the second destination stays all data there"
+                "with {kept} versions that stay at the second destination stay all data and key files there"
             ));
-            extra.retain(|info| !matches!(info.name.kind(), ObjectKind::Pack | ObjectKind::IndexSegment));
+            // Their way in as well: a first destination that was set back may have lost key files that were added since.
+            extra.retain(|info| info.name.kind() == ObjectKind::Snapshot);
         }
         for info in extra {
             self.control.check()?;
@@ -93,12 +107,8 @@ impl Removal<'_> {
         if !self.had_config {
             return reason("the second destination was not a backup when this began");
         }
-        for kind in [ObjectKind::Session, ObjectKind::Plan] {
-            if !self.target.list(kind).await?.objects.is_empty() {
-                return reason(
-                    "somebody backs up to the second destination or compacts it, or did and was cut off; compact it to end that",
-                );
-            }
+        if self.has_writers().await? {
+            return reason(WRITERS);
         }
         let check = run_check(
             Arc::clone(self.repository),
@@ -115,6 +125,47 @@ impl Removal<'_> {
         Ok(None)
     }
 
+    /// Whether somebody writes to the second target, or was cut off.
+    async fn has_writers(&self) -> Result<bool, RunError> {
+        for kind in [ObjectKind::Session, ObjectKind::Plan] {
+            if !self.target.list(kind).await?.objects.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lists both once more: leaves in `extra` what is still extra, or says why nothing may go.
+    async fn changed_meanwhile(
+        &self,
+        extra: &mut Vec<ObjectInfo>,
+        local: Option<&mut LocalState>,
+    ) -> Result<Option<String>, RunError> {
+        let reason = |text: &str| Ok(Some(text.to_owned()));
+        // Sessions before versions: whoever has ended its session since then has put its version before.
+        if self.has_writers().await? {
+            return reason(WRITERS);
+        }
+        let there =
+            listing::of_target(self.target, self.config, self.options.dry_run, &mut Vec::new()).await?;
+        let state = SourceState::take(self.repository, local).await?;
+        let now = plan(state.objects, there, false);
+        // A dry run has copied nothing, so everything is still to be copied.
+        let is_behind = !now.copy.is_empty() || !now.replace.is_empty() || !now.newer.is_empty();
+        if is_behind && !self.options.dry_run {
+            return reason("one of the destinations was changed while this ran; run it again");
+        }
+        let known: HashSet<ObjectName> = extra.iter().map(|info| info.name).collect();
+        let still: HashSet<ObjectName> = now.remove.iter().map(|info| info.name).collect();
+        if !still.is_subset(&known) {
+            return reason(
+                "the second destination has files that were not there or not extra when this began; run it again",
+            );
+        }
+        extra.retain(|info| still.contains(&info.name));
+        Ok(None)
+    }
+
     /// Takes the versions that must stay out of `extra`, and says how many stay.
     async fn versions_to_keep(
         &self,
@@ -128,13 +179,20 @@ impl Removal<'_> {
                 going.push(info);
                 continue;
             }
-            let sealed = self.target.get(&info.name, None).await?;
+            let Some(sealed) = get_if_readable(self.target.as_ref(), &info.name).await? else {
+                kept += 1;
+                report
+                    .kept_because
+                    .push(format!("{} cannot be read at the second destination", info.name));
+                continue;
+            };
             let read = self.repository.read_snapshot(SnapshotId(info.name.id()), &sealed);
             let why = match read {
-                Ok(SnapshotObject::Manifest(manifest)) => match self.newest {
+                Ok(SnapshotObject::Manifest(manifest)) => match self.newest_of_both {
                     Some(newest) if manifest.time.as_str() < newest => None,
                     _ => Some(format!(
-                        "{} of {} is newer than every version of the first destination",
+                        "{} of {} is newer than every version that both destinations had: the first may have been set back, or somebody backed up \
+                         to the second; if it is to go, delete it at the second destination",
                         info.name, manifest.time
                     )),
                 },

@@ -10,7 +10,11 @@ use duplicati_engine::{
 };
 
 use super::{Healer, job};
-use crate::{error::RunError, follow::Job, object_check::Proof};
+use crate::{
+    error::RunError,
+    follow::{Job, get_if_readable},
+    object_check::Proof,
+};
 
 /// Kinds whose names are compared to see whether two targets are copies of one repository.
 const COMPARED: [ObjectKind; 4] = [
@@ -29,9 +33,9 @@ pub async fn open(healer: &mut Healer) -> Result<(), RunError> {
 
 async fn config(healer: &Healer) -> Result<Option<Job>, RunError> {
     let (first, second) = (&healer.first, &healer.second);
-    let content = match first.store.get(&ObjectName::CONFIG, None).await {
-        Ok(content) => Some(content),
-        Err(error) if error.kind == StoreErrorKind::NotFound => None,
+    let (is_there, content) = match get_if_readable(first.store.as_ref(), &ObjectName::CONFIG).await {
+        Ok(content) => (true, content),
+        Err(error) if error.kind == StoreErrorKind::NotFound => (false, None),
         Err(error) => return Err(error.into()),
     };
     if let Some(content) = &content {
@@ -59,7 +63,7 @@ async fn config(healer: &Healer) -> Result<Option<Job>, RunError> {
             .any(|name| theirs.contains(name))
         {
             let size = config_size(healer).await?;
-            return Ok(Some(job(ObjectName::CONFIG, size, None, content.is_some())));
+            return Ok(Some(job(ObjectName::CONFIG, size, None, is_there)));
         }
     }
     Err(RunError::Refused(format!(
@@ -92,11 +96,18 @@ async fn keys(healer: &mut Healer) -> Result<Vec<Job>, RunError> {
     let mut jobs = Vec::new();
     let mut opens = false;
     for name in &here {
-        let content = healer.first.store.get(name, None).await?;
-        match proof(healer, name, &content).await? {
+        let content = get_if_readable(healer.first.store.as_ref(), name).await?;
+        let found = match &content {
+            Some(content) => proof(healer, name, content).await?,
+            None => None,
+        };
+        match found {
             Some(Proof::Content) => opens = true,
             Some(Proof::Form) => {}
-            None if there.contains(name) => jobs.push(job(*name, content.len() as u64, None, true)),
+            None if there.contains(name) => {
+                let size = content.map_or(0, |content| content.len() as u64);
+                jobs.push(job(*name, size, None, true));
+            }
             None => healer.fail(
                 name.to_string(),
                 "this key file is damaged, and the second destination does not have it".to_owned(),
@@ -104,8 +115,12 @@ async fn keys(healer: &mut Healer) -> Result<Vec<Job>, RunError> {
         }
     }
     for name in there.difference(&here) {
-        let content = healer.second.store.get(name, None).await?;
-        if !opens && proof(healer, name, &content).await? == Some(Proof::Content) {
+        let content = get_if_readable(healer.second.store.as_ref(), name).await?;
+        let Some(content) = content.filter(|_| !opens) else {
+            healer.report.keys_elsewhere += 1;
+            continue;
+        };
+        if proof(healer, name, &content).await? == Some(Proof::Content) {
             jobs.push(job(*name, content.len() as u64, None, false));
         } else {
             healer.report.keys_elsewhere += 1;

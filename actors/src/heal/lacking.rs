@@ -7,30 +7,34 @@ use std::{
 };
 
 use duplicati_engine::{
-    clock::Clock,
-    format::index_segment::PackDescription,
-    id::{PackId, SegmentId},
+    format::{index_segment::PackDescription, manifest::Manifest},
+    id::{PackId, SegmentId, SnapshotId},
     index::id_table::IdTable,
     storage::{ObjectKind, ObjectName},
 };
 
-use super::{Healer, job};
+use super::{
+    Healer,
+    findings::{FoundVersions, encoded},
+    job,
+};
 use crate::{
     compact::{put_segment, read_segment},
     error::RunError,
     inventory::{Inventory, description_hash},
-    verify::{CheckOptions, VerifyReport, run_check},
+    verify::{Finding, VerifyReport, examine},
 };
 
-/// Brings packs with lacking chunks, until nothing is lacking or nothing more can be had.
+/// Brings packs with lacking chunks, until nothing is lacking or nothing more can be had. Versions that are still to be put count as if they were there;
+/// one that only the second target has and of which something is still lacking is taken out of `versions`. Gives what is wrong in the end.
 pub async fn bring(
     healer: &mut Healer,
     inventory: &Inventory,
-    clock: &Arc<dyn Clock>,
-) -> Result<(), RunError> {
+    versions: &mut FoundVersions,
+) -> Result<Vec<Finding>, RunError> {
     let mut tried: HashSet<PackId> = HashSet::new();
     loop {
-        let check = check(healer, clock).await?;
+        let check = check(healer, &versions.manifests, true).await?;
         let mut packs = if check.lost.is_empty() {
             Vec::new()
         } else {
@@ -38,35 +42,58 @@ pub async fn bring(
         };
         packs.retain(|(id, _)| !inventory.doomed.contains(id) && tried.insert(*id));
         if packs.is_empty() {
-            for finding in check.findings {
-                let known = healer
-                    .report
-                    .failures
-                    .iter()
-                    .any(|failure| failure.object == finding.object);
-                if !known {
-                    healer.fail(finding.object, finding.text);
-                }
+            if !check.lost.is_empty() {
+                keep_out_incomplete(healer, versions).await?;
             }
-            return Ok(());
+            return Ok(check.findings);
         }
         // Each round has packs that no round before had, so this ends. A folder that can be read again may name more.
         fetch(healer, packs).await?;
     }
 }
 
-async fn check(healer: &Healer, clock: &Arc<dyn Clock>) -> Result<VerifyReport, RunError> {
-    // Told once, at the end: what is lacking now may be there then.
-    let silent = crate::events::Monitor::silent();
-    run_check(
-        Arc::clone(&healer.first),
-        None,
-        CheckOptions::default(),
-        Arc::clone(clock),
-        silent,
-        healer.control.clone(),
-    )
-    .await
+/// Looks at the first target as if `versions` were there; with `own`, at its own versions too.
+async fn check(
+    healer: &Healer,
+    versions: &[(SnapshotId, Manifest)],
+    own: bool,
+) -> Result<VerifyReport, RunError> {
+    let mut inventory = Inventory::take(&healer.first, None).await?;
+    let snapshots = &mut inventory.snapshots;
+    if !own {
+        snapshots.snapshots.clear();
+    }
+    for version in versions {
+        snapshots.unreadable.retain(|(id, _)| *id != version.0);
+        snapshots.snapshots.push(version.clone());
+    }
+    let index = Arc::new(std::mem::take(&mut inventory.index));
+    let mut report = VerifyReport::default();
+    examine(&healer.first, &inventory, &index, &mut report, &healer.control).await?;
+    Ok(report)
+}
+
+/// A version with holes is not what was asked for, and it would keep its data from being collected.
+async fn keep_out_incomplete(healer: &mut Healer, versions: &mut FoundVersions) -> Result<(), RunError> {
+    let mut complete = Vec::new();
+    for job in std::mem::take(&mut versions.elsewhere) {
+        let alone: Vec<_> = versions
+            .manifests
+            .iter()
+            .filter(|(id, _)| ObjectName::from(*id) == job.name)
+            .cloned()
+            .collect();
+        if check(healer, &alone, false).await?.lost.is_empty() {
+            complete.push(job);
+            continue;
+        }
+        healer.fail(
+            job.name.to_string(),
+            "this version was not brought back, because not all of its data could be had from the second destination".to_owned(),
+        );
+    }
+    versions.elsewhere = complete;
+    Ok(())
 }
 
 /// The packs of the second target that hold any of the chunks.
@@ -109,13 +136,9 @@ async fn fetch(healer: &mut Healer, packs: Vec<(PackId, PackDescription)>) -> Re
     for (id, pack) in &packs {
         let (name, hash) = (ObjectName::from(*id), description_hash(pack));
         let is_there = listed.contains(&name);
-        if is_there {
-            let content = healer.first.store.get(&name, None).await?;
-            let checked = healer.checker.check_apart(name, content, Some(hash)).await?;
-            if checked.is_ok() {
-                whole.push(*id);
-                continue;
-            }
+        if is_there && healer.is_right(name, hash).await? {
+            whole.push(*id);
+            continue;
         }
         jobs.push(job(name, pack.object_size_bytes, Some(hash), is_there));
     }
@@ -125,11 +148,7 @@ async fn fetch(healer: &mut Healer, packs: Vec<(PackId, PackDescription)>) -> Re
     let described: Vec<Vec<u8>> = packs
         .iter()
         .filter(|(id, _)| whole.contains(id))
-        .map(|(_, pack)| {
-            let mut encoded = Vec::new();
-            pack.encode(&mut encoded);
-            encoded
-        })
+        .map(|(_, pack)| encoded(pack))
         .collect();
     if !described.is_empty() {
         put_segment(&healer.first, &described).await?;

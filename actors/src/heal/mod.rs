@@ -29,9 +29,9 @@ use crate::{
     control::RunControl,
     error::RunError,
     events::{Monitor, Phase, Severity},
-    follow::{Copier, Failure, FollowOptions, Job, Leader, Outcome, Work, run_jobs},
+    follow::{Copier, Failure, FollowOptions, Job, Leader, Outcome, Work, get_if_readable, run_jobs},
     inventory::Inventory,
-    object_check::ObjectChecker,
+    object_check::{ObjectChecker, Proof},
 };
 
 /// How to heal.
@@ -114,7 +114,7 @@ pub async fn run_heal(
         let (host, program) = (&healer.options.host, &healer.options.program);
         Some(OwnSession::begin(&healer.first, host, program, machine, clock.as_ref()).await?)
     };
-    let outcome = heal(&mut healer, local.as_deref(), &clock).await;
+    let outcome = heal(&mut healer, local.as_deref()).await;
     if let Some(own) = own {
         let ended = own.end(&healer.first).await;
         outcome?;
@@ -131,11 +131,7 @@ pub async fn run_heal(
     Ok(healer.report)
 }
 
-async fn heal(
-    healer: &mut Healer,
-    local: Option<&LocalState>,
-    clock: &Arc<dyn Clock>,
-) -> Result<(), RunError> {
+async fn heal(healer: &mut Healer, local: Option<&LocalState>) -> Result<(), RunError> {
     // Without the local copy: it may hold what the target has lost (S-5).
     let inventory = Arc::new(Inventory::take(&healer.first, None).await?);
     let noted = local.map_or(Ok(HashSet::new()), LocalState::damaged_packs)?;
@@ -143,14 +139,21 @@ async fn heal(
     let segments = findings::segments(healer, &inventory).await?;
     let packs = findings::packs(healer, &inventory, &segments, noted).await?;
     // As a writer would: data, then what describes it, then versions (S-1).
-    healer.carry_out(packs).await?;
-    healer
-        .carry_out(segments.into_iter().map(|found| found.job).collect())
-        .await?;
-    let versions = findings::versions(healer, &inventory).await?;
-    healer.carry_out(versions).await?;
+    findings::heal_data(healer, &inventory, segments, packs).await?;
+    let mut versions = findings::versions(healer, &inventory).await?;
+    let mut remaining = Vec::new();
     if !healer.options.dry_run {
-        lacking::bring(healer, &inventory, clock).await?;
+        remaining = lacking::bring(healer, &inventory, &mut versions).await?;
+        // Packs that were counted on may have been condemned meanwhile. A plan that comes later than this waits for the own session.
+        findings::refuse_during_collection(healer, &mut versions).await?;
+    }
+    healer.carry_out(versions.damaged).await?;
+    healer.carry_out(versions.elsewhere).await?;
+    for finding in remaining {
+        let mut failures = healer.report.failures.iter();
+        if !failures.any(|failure| failure.object == finding.object) {
+            healer.fail(finding.object, finding.text);
+        }
     }
     Ok(())
 }
@@ -180,7 +183,7 @@ impl Healer {
                     self.fail(name, format!("{there} does not have it either"));
                     continue;
                 }
-                Outcome::Failed(text) => {
+                Outcome::Failed(text) | Outcome::NotKept(text) => {
                     self.fail(name, text);
                     continue;
                 }
@@ -198,6 +201,15 @@ impl Healer {
             );
         }
         Ok(())
+    }
+
+    /// Whether a pack of the first target can be read and is the one described.
+    pub async fn is_right(&self, name: ObjectName, described: [u8; 16]) -> Result<bool, RunError> {
+        let Some(content) = get_if_readable(self.first.store.as_ref(), &name).await? else {
+            return Ok(false);
+        };
+        let checked = self.checker.check_apart(name, content, Some(described)).await?;
+        Ok(checked.is_ok_and(|proof| proof == Proof::Content))
     }
 
     /// Notes what cannot be healed.

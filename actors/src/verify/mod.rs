@@ -9,8 +9,8 @@ mod spot_check;
 use duplicati_engine::{format::path_text::PathText, id::SnapshotId, index::id_table::IdTable};
 use serde::Serialize;
 
-pub(crate) use check::is_out_of_reach;
 pub use check::{CheckOptions, run_check};
+pub(crate) use check::{examine, is_out_of_reach};
 pub(crate) use lost_files::{find_lost_files, loses};
 pub use samples::{VerifyOptions, run_verify};
 pub(crate) use samples::{open_pack, read_packs};

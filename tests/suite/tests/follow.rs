@@ -6,8 +6,9 @@
 
 mod damage_support;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use damage_support::{Damage, PASSPHRASE, Place, View, harm, noise};
 use duplicati_actors::{
     control::RunControl,
@@ -20,7 +21,9 @@ use duplicati_engine::{
     clock::SystemClock,
     crypto::key_file::Unlock,
     repository::Repository,
-    storage::{ObjectKind, ObjectName, Store, memory::MemoryStore},
+    storage::{
+        Capability, Listing, ObjectKind, ObjectName, Store, StoreErrorKind, StoreFuture, memory::MemoryStore,
+    },
 };
 
 const FOLLOW: FollowOptions = FollowOptions {
@@ -298,4 +301,208 @@ async fn another_repository_and_its_remains_are_refused_and_left_alone() {
         .unwrap_err();
     assert!(error.to_string().contains("empty folder"), "{error}");
     assert_eq!(contents(&other.store).await, before);
+}
+
+#[tokio::test]
+async fn a_copy_on_a_bad_sector_is_made_again() {
+    let place = place().await;
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let whole = contents(&second).await;
+    let pack = of_kind(&second, ObjectKind::Pack)[0];
+    for recheck in [Recheck::Open, Recheck::Compare] {
+        for kind in [StoreErrorKind::Unreadable, StoreErrorKind::Truncated] {
+            let faulty = FaultyStore::new(Arc::clone(&second) as Arc<dyn Store>).with(
+                When::every(move |operation| {
+                    operation.kind == OperationKind::Get && operation.name == Some(pack)
+                })
+                .times(1),
+                Fault::FailBefore(kind),
+            );
+            let options = FollowOptions { recheck, ..FOLLOW };
+            let report = follow(&place.view(), Arc::new(faulty), options).await.unwrap();
+            assert_eq!(report.replaced, [pack.to_string()], "{report:?}");
+            assert_eq!(contents(&second).await, whole);
+        }
+    }
+}
+
+/// Loses a bit of one object on its way.
+struct ForgetfulStore {
+    inner: Arc<MemoryStore>,
+    forgets: ObjectName,
+}
+
+impl Store for ForgetfulStore {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn prepare(&self, create: bool) -> StoreFuture<'_, ()> {
+        self.inner.prepare(create)
+    }
+
+    fn put<'a>(&'a self, name: &'a ObjectName, content: Bytes) -> StoreFuture<'a, ()> {
+        if *name != self.forgets {
+            return self.inner.put(name, content);
+        }
+        Box::pin(async move {
+            self.inner.put(name, content).await?;
+            harm(&self.inner, name, Damage::BitFlipped);
+            Ok(())
+        })
+    }
+
+    fn get<'a>(&'a self, name: &'a ObjectName, range: Option<Range<u64>>) -> StoreFuture<'a, Bytes> {
+        self.inner.get(name, range)
+    }
+
+    fn list(&self, kind: ObjectKind) -> StoreFuture<'_, Listing> {
+        self.inner.list(kind)
+    }
+
+    fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
+        self.inner.list_foreign_root()
+    }
+
+    fn delete<'a>(&'a self, name: &'a ObjectName) -> StoreFuture<'a, ()> {
+        self.inner.delete(name)
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_otherwise_than_it_was_sent_ends_the_run_before_any_version() {
+    let place = place().await;
+    for kind in [ObjectKind::Pack, ObjectKind::IndexSegment, ObjectKind::Key] {
+        let inner = Arc::new(MemoryStore::new());
+        let forgets = of_kind(&place.store, kind)[0];
+        let second = Arc::new(ForgetfulStore {
+            inner: Arc::clone(&inner),
+            forgets,
+        });
+        let options = FollowOptions {
+            read_back: true,
+            ..FOLLOW
+        };
+        let report = follow(&place.view(), second, options).await.unwrap();
+        let is_named = report
+            .failures
+            .iter()
+            .any(|failure| failure.object == forgets.to_string() && failure.text.contains("came back"));
+        assert!(is_named, "{report:?}");
+        assert!(!inner.inventory().iter().any(|info| info.name == forgets));
+        assert!(of_kind(&inner, ObjectKind::Snapshot).is_empty(), "{report:?}");
+        assert!(of_kind(&inner, ObjectKind::Config).is_empty(), "{report:?}");
+        follow(&place.view(), inner.clone(), FOLLOW).await.unwrap();
+        assert_eq!(contents(&inner).await, contents(&place.store).await);
+    }
+}
+
+/// The first has let a version go that the second still has.
+async fn with_a_version_to_go() -> (Place, Arc<MemoryStore>) {
+    let place = place().await;
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let repository = place.view().open().await.unwrap();
+    let oldest = repository.list_snapshots().await.unwrap().snapshots[0].0;
+    place.store.delete(&oldest.into()).await.unwrap();
+    place.view().compact("local").await.unwrap();
+    (place, second)
+}
+
+#[tokio::test]
+async fn what_changes_at_either_destination_while_it_follows_keeps_all_that_is_extra() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Change {
+        BackupAtFirst,
+        BackupAtSecond,
+        SessionAtSecond,
+        LossAtFirst,
+    }
+    for change in [
+        Change::BackupAtFirst,
+        Change::BackupAtSecond,
+        Change::SessionAtSecond,
+        Change::LossAtFirst,
+    ] {
+        let (place, second) = with_a_version_to_go().await;
+        let before: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+        // The last look at the second target for sessions before the structure of the first is checked.
+        let hanging = Arc::new(
+            FaultyStore::new(Arc::clone(&second) as Arc<dyn Store>).with(
+                When::every(|operation| {
+                    operation.kind == OperationKind::List && operation.object_kind == Some(ObjectKind::Plan)
+                })
+                .times(1),
+                Fault::Hang,
+            ),
+        );
+        let view = place.view();
+        let meanwhile = async {
+            hanging.wait_until_hanging(1).await;
+            place.write("meanwhile", &noise(77, 40_000));
+            match change {
+                Change::BackupAtFirst => {
+                    place.view().back_up("local").await.unwrap();
+                }
+                Change::BackupAtSecond => {
+                    place
+                        .with_store(Arc::clone(&second))
+                        .back_up("other")
+                        .await
+                        .unwrap();
+                }
+                Change::SessionAtSecond => {
+                    let name = ObjectName::of(ObjectKind::Session, [7; 16]);
+                    second.put(&name, Bytes::from_static(b"session")).await.unwrap();
+                }
+                Change::LossAtFirst => {
+                    let key = of_kind(&place.store, ObjectKind::Key)[0];
+                    place.store.delete(&key).await.unwrap();
+                }
+            }
+            hanging.release();
+        };
+        let store = Arc::clone(&hanging) as Arc<dyn Store>;
+        let (report, ()) = tokio::join!(follow(&view, store, FOLLOW_AND_REMOVE), meanwhile);
+        let report = report.unwrap();
+        assert!(report.removed.is_empty(), "{change:?}: {report:?}");
+        assert_eq!(report.kept_because.len(), 1, "{change:?}: {report:?}");
+        let after: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+        assert!(after.is_superset(&before), "{change:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_that_was_set_back_and_went_on_costs_the_second_neither_versions_nor_ways_in() {
+    let place = place().await;
+    let old = damage_support::copy(&place.store).await;
+    place.write("later", &noise(9, 50_000));
+    place.view().back_up("local").await.unwrap();
+    // A way in that was added after the state to which the first is set back.
+    let key = of_kind(&place.store, ObjectKind::Key)[0];
+    let added = ObjectName::of(ObjectKind::Key, [9; 16]);
+    let content = place.store.get(&key, None).await.unwrap();
+    place.store.put(&added, content).await.unwrap();
+    let second = Arc::new(MemoryStore::new());
+    follow(&place.view(), second.clone(), FOLLOW).await.unwrap();
+    let before: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+    place.write("since", &noise(10, 50_000));
+    let set_back = place.with_store(old);
+    set_back.back_up("set-back").await.unwrap();
+    let report = follow(&set_back, second.clone(), FOLLOW_AND_REMOVE)
+        .await
+        .unwrap();
+    assert!(
+        report.removed.is_empty() && !report.kept_because.is_empty() && !report.copied.is_empty(),
+        "{report:?}"
+    );
+    let after: BTreeSet<ObjectName> = second.inventory().iter().map(|info| info.name).collect();
+    assert!(after.is_superset(&before) && after.contains(&added));
+    let copy = place.with_store(second);
+    assert!(copy.verify("copy").await.is_clean());
 }
