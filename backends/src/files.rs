@@ -64,8 +64,7 @@ pub trait Files: Send + Sync + 'static {
 
     /// Removes an empty folder; empty stands for the target's folder itself. One that holds anything stays and is an error. Targets without folders
     /// have nothing to do.
-    fn remove_folder<'a>(&'a self, path: &'a str) -> StoreFuture<'a, ()> {
-        let _ = path;
+    fn remove_folder<'a>(&'a self, _path: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -22,7 +22,40 @@ use super::RepositoryError;
 /// Key files that are looked at; a repository with a key for each of a thousand machines is served.
 pub const KEY_FILES_MAX: usize = 1024;
 /// Sum of 2^factor of all scrypt key files that are tried: 512 of ours, 64 of the costliest, well under a minute of one core.
-pub const SCRYPT_WORK_MAX: u64 = 1 << 24;
+const SCRYPT_WORK_MAX: u64 = 1 << 24;
+
+/// What tries of key files may cost together; strangers may have put some.
+#[derive(Debug, Default)]
+pub struct KeyTries {
+    work: u64,
+}
+
+impl KeyTries {
+    /// Whether this key file may be tried, and counts it.
+    pub fn admits(&mut self, unlock: &Unlock, object: &[u8]) -> bool {
+        let Unlock::Passphrase(_) = unlock else {
+            return true;
+        };
+        match key_file::scrypt_work_factor(object) {
+            // Beyond the largest factor it is refused without any work.
+            Some(factor) if factor <= key_file::WORK_FACTOR_MAX => {
+                let work = 1 << factor;
+                let fits = self.work + work <= SCRYPT_WORK_MAX;
+                if fits {
+                    self.work += work;
+                }
+                fits
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a key file was made by another program, or by somebody who wants to cost us time: ours come first.
+    pub fn is_costly(unlock: &Unlock, object: &[u8]) -> bool {
+        matches!(unlock, Unlock::Passphrase(_))
+            && key_file::scrypt_work_factor(object) > Some(key_file::WORK_FACTOR)
+    }
+}
 
 /// Which of the keys that open is meant.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +86,7 @@ struct Search<'a> {
     damaged: Option<RepositoryError>,
     tried: usize,
     left_out: usize,
-    work: u64,
+    tries: KeyTries,
 }
 
 /// The key that is meant; among equals a full one is preferred to a write-only one.
@@ -74,7 +107,7 @@ pub(super) async fn find_key(
         damaged: None,
         tried: 0,
         left_out: 0,
-        work: 0,
+        tries: KeyTries::default(),
     };
     let listing = store.list(ObjectKind::Key).await?;
     let mut costly = Vec::new();
@@ -86,10 +119,7 @@ pub(super) async fn find_key(
         let Some(object) = search.read(&info.name).await? else {
             continue;
         };
-        if matches!(unlock, Unlock::Passphrase(_))
-            && key_file::scrypt_work_factor(&object) > Some(key_file::WORK_FACTOR)
-        {
-            // Made by another program, or by somebody who wants to cost us time: ours come first.
+        if KeyTries::is_costly(unlock, &object) {
             costly.push(info.name);
             continue;
         }
@@ -124,15 +154,9 @@ impl Search<'_> {
 
     /// Tries one; says whether no other needs to be tried.
     fn take(&mut self, name: &ObjectName, object: &[u8]) -> bool {
-        if let (Unlock::Passphrase(_), Some(factor)) = (self.unlock, key_file::scrypt_work_factor(object))
-            && factor <= key_file::WORK_FACTOR_MAX
-        {
-            let work = 1 << factor;
-            if self.work + work > SCRYPT_WORK_MAX {
-                self.left_out += 1;
-                return false;
-            }
-            self.work += work;
+        if !self.tries.admits(self.unlock, object) {
+            self.left_out += 1;
+            return false;
         }
         self.tried += 1;
         match self.open(object) {
@@ -267,13 +291,15 @@ mod tests {
             damaged: None,
             tried: 0,
             left_out: 0,
-            work: SCRYPT_WORK_MAX - (1 << key_file::WORK_FACTOR) + 1,
+            tries: KeyTries {
+                work: SCRYPT_WORK_MAX - (1 << key_file::WORK_FACTOR) + 1,
+            },
         };
         assert!(!search.take(&name, &object));
         assert_eq!((search.tried, search.left_out), (0, 1));
-        search.work -= 1;
+        search.tries.work -= 1;
         assert!(search.take(&name, &object));
-        assert_eq!((search.tried, search.work), (1, SCRYPT_WORK_MAX));
+        assert_eq!((search.tried, search.tries.work), (1, SCRYPT_WORK_MAX));
     }
 
     #[test]

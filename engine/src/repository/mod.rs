@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use create::CreateOptions;
 pub use error::{ObjectProblem, RepositoryError};
-pub use find_key::{KEY_FILES_MAX, SCRYPT_WORK_MAX, Trust};
+pub use find_key::{KEY_FILES_MAX, KeyTries, Trust};
 pub use frames::FrameReader;
 pub use objects::SnapshotListing;
 pub use segments::{IndexSource, LoadedIndex};

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use duplicati_actors::inventory::load_reading_index;
+use duplicati_actors::{follow::Leader, inventory::load_reading_index};
 use duplicati_backends::{StoreAddress, decorators::ReadOnlyStore, probe::probe};
 use duplicati_engine::{
     crypto::key_file::{KeyHolder, KeyKind, Unlock},
@@ -19,7 +19,7 @@ use duplicati_engine::{
     },
     repository::{CreateOptions, Repository, RepositoryError, Trust},
     snapshot::TreeReader,
-    storage::{Store, memory::MemoryStore},
+    storage::{Store, StoreErrorKind, memory::MemoryStore},
 };
 use duplicati_programs_common::{
     Options, data_folder,
@@ -163,8 +163,12 @@ impl Target {
             return Ok(());
         }
         // What is left of a repository says more than that it is gone; making one refuses that by itself.
-        if matches!(Repository::remains(self.store.as_ref()).await, Ok(Some(_))) {
-            return Ok(());
+        match Repository::remains(self.store.as_ref()).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => {}
+            // Not even the folder is there.
+            Err(RepositoryError::Store(error)) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
         }
         Err(failed(
             ids::EMPTY_REMOTE_LOCATION,
@@ -410,6 +414,14 @@ pub fn folder_identities(destination: &Destination, options: &Options) -> Vec<(u
 }
 
 impl Connection {
+    /// This end of a copy: what others follow, or are healed from.
+    pub fn leader(&self) -> Leader {
+        Leader {
+            repository: Arc::clone(&self.repository),
+            unlock: self.unlock.clone(),
+        }
+    }
+
     /// The local database; one in memory where there is none.
     pub fn local(&self) -> Outcome<LocalState> {
         let in_memory = Path::new(":memory:");

@@ -5,7 +5,6 @@ use std::{ffi::OsStr, sync::Arc};
 
 use duplicati_actors::{
     events::Monitor,
-    follow::Leader,
     heal::{HealOptions, HealReport, run_heal},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
@@ -74,13 +73,9 @@ pub async fn heal(
     let connection = first.connect(invocation, repository, helper.unlock.clone(), false)?;
     let mut local = connection.local()?;
     let display = ProgressDisplay::start(&invocation.console, monitor, Work::Maintenance);
-    let leader = Leader {
-        repository: Arc::clone(&helper.repository),
-        unlock: helper.unlock.clone(),
-    };
     let outcome = run_heal(
         store,
-        leader,
+        helper.leader(),
         Some(&mut local),
         options,
         Arc::clone(&invocation.clock),

@@ -10,7 +10,7 @@ use duplicati_engine::{
         secret::random_id,
     },
     id::KeyId,
-    repository::{KEY_FILES_MAX, Repository, RepositoryError, SCRYPT_WORK_MAX},
+    repository::{KEY_FILES_MAX, KeyTries, Repository, RepositoryError},
     storage::{ObjectKind, ObjectName, StoreErrorKind},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
@@ -98,8 +98,7 @@ async fn known_keys(
 ) -> Outcome<Vec<KnownKey>> {
     let listing = repository.store.list(ObjectKind::Key).await?;
     let mut keys = Vec::with_capacity(listing.objects.len());
-    // Strangers may have put key files too: what trying them costs is bounded as it is when a repository is opened.
-    let mut work = 0;
+    let mut objects = Vec::new();
     for (place, info) in listing.objects.into_iter().enumerate() {
         let id = KeyId(info.name.id());
         let unread = |holder: &str| KnownKey {
@@ -134,21 +133,24 @@ async fn known_keys(
             Ok(HolderKind::Recipients(count)) => format!("{count} recipients"),
             Err(_) => "unreadable".to_owned(),
         };
-        let cost = key_file::scrypt_work_factor(&object)
-            .filter(|factor| *factor <= key_file::WORK_FACTOR_MAX && matches!(unlock, Unlock::Passphrase(_)))
-            .map_or(0, |factor| 1 << factor);
-        work += cost;
-        // One of another repository that the same holder opens is no key here.
-        let content = (work <= SCRYPT_WORK_MAX)
-            .then(|| key_file::open(&object, unlock).ok())
-            .flatten()
-            .filter(|content| repository.is_own_key(content));
+        objects.push((keys.len(), object));
         keys.push(KnownKey {
             id,
             holder,
             is_shared,
-            content,
+            content: None,
         });
+    }
+    // As when a repository is opened.
+    objects.sort_by_key(|(_, object)| KeyTries::is_costly(unlock, object));
+    let mut tries = KeyTries::default();
+    for (place, object) in objects {
+        if tries.admits(unlock, &object) {
+            // One of another repository that the same holder opens is no key here.
+            keys[place].content = key_file::open(&object, unlock)
+                .ok()
+                .filter(|content| repository.is_own_key(content));
+        }
     }
     Ok(keys)
 }

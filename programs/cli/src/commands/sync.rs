@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use duplicati_actors::{
     events::Monitor,
-    follow::{FollowOptions, FollowReport, Leader, Recheck, run_follow},
+    follow::{FollowOptions, FollowReport, Recheck, run_follow},
 };
 use duplicati_programs_common::{ExitCode, error_id::ids};
 use serde_json::{Value, json};
@@ -74,12 +74,8 @@ pub async fn follow(
 ) -> Outcome<FollowReport> {
     let mut local = connection.local()?;
     let display = ProgressDisplay::start(&invocation.console, monitor, Work::Maintenance);
-    let leader = Leader {
-        repository: Arc::clone(&connection.repository),
-        unlock: connection.unlock.clone(),
-    };
     let outcome = run_follow(
-        leader,
+        connection.leader(),
         Arc::clone(&second.store),
         Some(&mut local),
         settings,
