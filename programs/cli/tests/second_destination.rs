@@ -166,6 +166,19 @@ fn a_lost_config_and_key_come_back_and_what_is_lost_in_both_places_is_named() {
 }
 
 #[test]
+fn a_copy_into_itself_is_refused_also_by_a_way_that_is_not_there_yet() {
+    let (world, _) = world();
+    let before = files(&world.destination());
+    for way in ["destination", "missing/../destination"] {
+        let second = world.path(way);
+        world
+            .on_destination("sync", &[second.to_str().unwrap()])
+            .expect_error(100, "InvalidDestination");
+    }
+    assert_eq!(files(&world.destination()), before);
+}
+
+#[test]
 fn another_backup_as_healer_is_refused() {
     let (world, second) = world();
     world

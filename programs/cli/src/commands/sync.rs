@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::test::SHOWN_MAX;
 use crate::{
-    connection::{Connection, Target},
+    connection::{Connection, Target, folder_identity},
     failure::{Outcome, failed},
     invocation::Invocation,
     output::{
@@ -38,16 +38,24 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         read_back: options.bool("sync-verify-hash"),
     };
     let (first, second) = (Target::of(invocation)?, Target::at(invocation, 1)?);
-    if first.is_same_place(&second) {
-        return Err(failed(
+    let same_place = || {
+        failed(
             ids::INVALID_DESTINATION,
             "both destinations are the same place; a second one must lie somewhere else",
-        ));
+        )
+    };
+    if first.is_same_place(&second) {
+        return Err(same_place());
     }
+    let here = folder_identity(&first.destination);
     let connection = first.open_to_read(invocation).await?;
     if !settings.dry_run {
         let makes_folder = !options.bool("disable-autocreate-folder");
         second.make_ready_for_copy(invocation, makes_folder).await?;
+        // A way that led through a folder that was missing can be followed now.
+        if here.is_some() && here == folder_identity(&second.destination) {
+            return Err(same_place());
+        }
     }
     let monitor = invocation.monitor();
     let report = follow(invocation, &connection, &second, settings, &monitor).await?;
