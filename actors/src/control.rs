@@ -70,18 +70,19 @@ impl RunControl {
     /// Waits for a request, but not beyond the end of the run: a target that does not answer must not keep anybody from cancelling.
     ///
     /// # Errors
-    /// [`RunError::Interrupted`]; the request is dropped then, and what it did at the target is not known.
+    /// Why the run ended; the request is dropped then, and what it did at the target is not known. Nobody may take the run for over at the target, as by
+    /// closing its session, while a request is under way whose late success would do harm.
     pub async fn until_tripped<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
         tokio::select! {
             outcome = work => Ok(outcome),
-            () = self.tripped() => Err(RunError::Interrupted),
+            () = self.tripped() => Err(self.cause().unwrap_or(RunError::Interrupted)),
         }
     }
 
     /// The same on a thread of its own.
     ///
     /// # Errors
-    /// [`RunError::Interrupted`].
+    /// Why the run ended.
     pub fn block_on<T>(
         &self,
         runtime: &tokio::runtime::Handle,
@@ -90,9 +91,14 @@ impl RunControl {
         runtime.block_on(self.until_tripped(work))
     }
 
+    /// Whether somebody asked the run to end.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.cause(), Some(RunError::Cancelled))
+    }
+
     /// Tidies up at the target after a run. After one that somebody cancelled it gets a moment only: what stays is what a crash leaves, and a later run removes it.
     pub async fn tidy_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        if matches!(self.cause(), Some(RunError::Cancelled)) {
+        if self.is_cancelled() {
             tokio::time::timeout(TIDY_UP_TIME_MAX, work).await.ok()
         } else {
             Some(work.await)

@@ -4,7 +4,10 @@
 //! In: `StoredPack` from the uploaders. Out: the news, once, that everything stored is indexed. Every pack is first remembered in the local database, so
 //! that a run that is cut off between pack and segment loses nothing.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use duplicati_engine::{
     compression,
@@ -49,6 +52,8 @@ pub struct Indexer {
     pub control: RunControl,
     /// Counters.
     pub monitor: Monitor,
+    /// True while a segment was sent of which nothing was heard: it may come about yet, and must find the session that keeps its packs.
+    pub is_unheard: Arc<AtomicBool>,
     /// Count but do not store.
     pub dry_run: bool,
     /// Whether it was told that the local copy cannot be written.
@@ -95,8 +100,12 @@ impl Indexer {
         let repository = &self.repository;
         self.control.block_on(&self.runtime, repository.confirm())??;
         let name = ObjectName::from(id);
-        self.control
-            .block_on(&self.runtime, repository.store.put(&name, sealed.into()))??;
+        self.is_unheard.store(true, Ordering::SeqCst);
+        let answer = self
+            .control
+            .block_on(&self.runtime, repository.store.put(&name, sealed.into()))?;
+        self.is_unheard.store(false, Ordering::SeqCst);
+        answer?;
         let progress = &self.monitor.progress;
         Progress::add(&progress.stored_objects, 1);
         Progress::add(&progress.stored_bytes, size);

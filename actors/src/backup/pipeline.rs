@@ -75,12 +75,14 @@ pub async fn run_backup(
         monitor: &monitor,
         control: &control,
         commit_begun: Arc::new(AtomicBool::new(false)),
+        is_segment_unheard: Arc::default(),
         parent: None,
         broken: BrokenPacks::default(),
     };
     let outcome = run.until_committed(local, &mut id).await;
-    if !options.dry_run && !run.commit_begun.load(Ordering::SeqCst) {
-        // No manifest was sent and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
+    let is_unheard = run.commit_begun.load(Ordering::SeqCst) || run.is_segment_unheard.load(Ordering::SeqCst);
+    if !options.dry_run && !is_unheard {
+        // No manifest and no segment was sent of which nothing was heard, and nothing of this run is left at work: the session may go. A crash leaves it to a collector's fence, and so does a
         // commit of which nothing was heard: it may happen yet, and without the session nobody would wait for it (P-10).
         control.tidy_up(close_unused_session(&repository, id)).await;
     }
@@ -119,6 +121,8 @@ struct Attempts<'a> {
     control: &'a RunControl,
     /// Whether a manifest was sent of which nothing was heard.
     commit_begun: Arc<AtomicBool>,
+    /// Whether an index segment was.
+    is_segment_unheard: Arc<AtomicBool>,
     /// The version that was compared with first.
     parent: Option<SnapshotId>,
     /// Packs found damaged while the parent was read.
@@ -312,6 +316,7 @@ impl Attempts<'_> {
             runtime: runtime.clone(),
             control: control.clone(),
             monitor: monitor.clone(),
+            is_unheard: Arc::clone(&self.is_segment_unheard),
             dry_run: options.dry_run,
             is_unnoted_told: false,
         };

@@ -172,9 +172,13 @@ pub async fn run_compact(
     .await;
     // Whatever happened, what this run wrote is indexed or waste by now, and it will write nothing more.
     if let Some(own) = own {
-        let ended = control.tidy_up(own.end(&repository)).await;
+        if control.is_cancelled() {
+            // A request may be under way still, and must find the session. The next run of this machine ends it.
+            return outcome;
+        }
+        let ended = own.end(&repository).await;
         if outcome.is_ok() {
-            ended.transpose()?;
+            ended?;
             let older_than = clock.now().seconds.saturating_sub(TEMPORARY_AGE_SECONDS);
             // They only take room: a target that cannot remove them now does so after a later run.
             if let Err(error) = repository.store.remove_stale_temporaries(older_than).await {

@@ -110,18 +110,20 @@ pub async fn run_repair(
     let own = if options.dry_run {
         None
     } else {
-        let own = OwnSession::begin(
+        let beginning = OwnSession::begin(
             &repository,
             &options.host,
             &options.program,
             machine.clone(),
             clock.as_ref(),
-        )
-        .await?;
-        end_stale(&repository, Some(own.id), &machine).await?;
+        );
+        let own = control.until_tripped(beginning).await??;
+        let ending = end_stale(&repository, Some(own.id), &machine);
+        control.until_tripped(ending).await??;
         Some(own)
     };
-    let outcome = repair(
+    // To stop anywhere is to crash there, which every step allows for.
+    let repairing = repair(
         &repository,
         local.as_deref_mut(),
         &options,
@@ -129,9 +131,10 @@ pub async fn run_repair(
         &monitor,
         &control,
         &mut report,
-    )
-    .await;
-    if let Some(own) = own {
+    );
+    let outcome = control.until_tripped(repairing).await.flatten();
+    // A cancelled run may have a request under way, which must find the session. The next run of this machine ends it.
+    if let Some(own) = own.filter(|_| !control.is_cancelled()) {
         let ended = own.end(&repository).await;
         outcome?;
         ended?;
@@ -170,7 +173,7 @@ pub async fn run_repair(
             &mut report,
             &mut copied,
         );
-        if !found.await? {
+        if !control.until_tripped(found).await?? {
             report.remaining.lost = lost;
             return Ok(report);
         }

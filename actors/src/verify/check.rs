@@ -45,20 +45,22 @@ pub async fn run_check(
     control: RunControl,
 ) -> Result<VerifyReport, RunError> {
     monitor.progress.set_phase(Phase::Opening);
-    let mut inventory = Inventory::take(&repository, local).await?;
+    let taking = Inventory::take(&repository, local);
+    let mut inventory = control.until_tripped(taking).await??;
     let index = Arc::new(std::mem::take(&mut inventory.index));
     monitor.progress.set_phase(Phase::Working);
     let mut report = VerifyReport::default();
-    examine(&repository, &inventory, &index, &mut report, &control).await?;
-    name_lost_files(
+    let examining = examine(&repository, &inventory, &index, &mut report, &control);
+    control.until_tripped(examining).await??;
+    let naming = name_lost_files(
         &repository,
         &inventory,
         &index,
         &mut report,
         options.full,
         &control,
-    )
-    .await?;
+    );
+    control.until_tripped(naming).await??;
     tell(&report, &monitor);
     monitor.progress.set_phase(Phase::Done);
     Ok(report)

@@ -79,7 +79,8 @@ pub async fn run_verify(
         return Err(RepositoryError::WriteOnlyKey { operation }.into());
     }
     monitor.progress.set_phase(Phase::Opening);
-    let mut inventory = Inventory::take(&repository, local.as_deref_mut()).await?;
+    let taking = Inventory::take(&repository, local.as_deref_mut());
+    let mut inventory = control.until_tripped(taking).await??;
     let index = Arc::new(std::mem::take(&mut inventory.index));
     let mut packs: Vec<PackId> = inventory.packs.keys().copied().collect();
     packs.sort_unstable();
@@ -91,7 +92,8 @@ pub async fn run_verify(
     chosen.extend(choose(others, options.samples)?);
     let packs = chosen;
     let mut report = VerifyReport::default();
-    examine(&repository, &inventory, &index, &mut report, &control).await?;
+    let examining = examine(&repository, &inventory, &index, &mut report, &control);
+    control.until_tripped(examining).await??;
     monitor.progress.set_phase(Phase::Working);
 
     // The index may come from the local copy: what the target holds is read here.
@@ -103,9 +105,9 @@ pub async fn run_verify(
     for segment in segments {
         control.check()?;
         let name = ObjectName::from(segment);
-        let read = repository
-            .get_object(&name, &repository.index)
-            .await
+        let read = control
+            .until_tripped(repository.get_object(&name, &repository.index))
+            .await?
             .and_then(|content| {
                 decode_segment(&content, |pack| match inventory.descriptions.get(&pack.id) {
                     Some(hash) if *hash == description_hash(&pack) => Ok(()),
@@ -139,7 +141,8 @@ pub async fn run_verify(
     }
     for (pack, kind, text) in findings {
         report.find(ObjectName::from(pack), kind, text);
-        for chunk in lost_chunks(&repository, &inventory, pack).await? {
+        let losing = lost_chunks(&repository, &inventory, pack);
+        for chunk in control.until_tripped(losing).await?? {
             // Another copy may be what the index points to.
             if index
                 .find(&chunk)
@@ -150,15 +153,15 @@ pub async fn run_verify(
         }
     }
     report.read_bytes = monitor.progress.snapshot().fetched_bytes;
-    name_lost_files(
+    let naming = name_lost_files(
         &repository,
         &inventory,
         &index,
         &mut report,
         options.full,
         &control,
-    )
-    .await?;
+    );
+    control.until_tripped(naming).await??;
     tell(&report, &monitor);
     monitor.progress.set_phase(Phase::Done);
     Ok(report)

@@ -7,7 +7,14 @@ mod maintenance;
 
 use std::{sync::Arc, time::Duration};
 
-use duplicati_actors::{compact::run_compact, control::RunControl, error::RunError, events::Monitor};
+use duplicati_actors::{
+    compact::run_compact,
+    control::RunControl,
+    error::RunError,
+    events::Monitor,
+    repair::{RepairOptions, run_repair},
+    verify::{VerifyOptions, run_verify},
+};
 use duplicati_engine::storage::{ObjectKind, Store, memory::MemoryStore};
 use duplicati_testkit::{Fault, FaultyStore, OperationKind, When};
 use maintenance::*;
@@ -120,5 +127,70 @@ async fn a_compaction_can_be_cancelled_while_the_target_does_not_answer() {
         let check = verify_all(&repository, None).await;
         assert!(check.is_clean(), "{what}: {:?}", check.findings);
         assert_eq!(contents(&repository).await, before, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_everything_can_be_cancelled_while_the_target_does_not_answer() {
+    use ObjectKind::{IndexSegment, Pack, Snapshot};
+    use OperationKind::{Get, List};
+    for (operation, kind) in [(List, Pack), (Get, Snapshot), (Get, Pack), (Get, IndexSegment)] {
+        let what = format!("{operation:?} {kind:?}");
+        let place = Workplace::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        place.history(&repository, "a").await;
+        let faulty = hanging(&store, operation, kind);
+        let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+        cancel_where_it_hangs(&faulty, &what, |control| {
+            let options = VerifyOptions::default();
+            tokio::spawn(run_verify(
+                repository,
+                None,
+                options,
+                clock(),
+                Monitor::silent(),
+                control,
+            ))
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_can_be_cancelled_while_the_target_does_not_answer() {
+    use ObjectKind::{IndexSegment, Pack, Session};
+    use OperationKind::{Get, List, Put};
+    for (operation, kind) in [(Put, Session), (List, Pack), (Get, Pack), (Put, IndexSegment)] {
+        let what = format!("{operation:?} {kind:?}");
+        let place = Workplace::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        place.history(&repository, "a").await;
+        // Without its segments every pack has to be described anew.
+        for info in store.inventory() {
+            if info.name.kind() == IndexSegment {
+                store.delete(&info.name).await.unwrap();
+            }
+        }
+        let faulty = hanging(&store, operation, kind);
+        let repository = open(Arc::clone(&faulty) as Arc<dyn Store>, Some("secret")).await;
+        cancel_where_it_hangs(&faulty, &what, |control| {
+            let options = RepairOptions::default();
+            tokio::spawn(run_repair(
+                repository,
+                None,
+                options,
+                clock(),
+                Monitor::silent(),
+                control,
+            ))
+        })
+        .await;
+        let repository = open(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        repair_everything(&repository).await.unwrap();
+        let check = verify_all(&repository, None).await;
+        assert!(check.is_clean(), "{what}: {:?}", check.findings);
+        assert_eq!(contents(&repository).await.len(), 3, "{what}");
     }
 }
