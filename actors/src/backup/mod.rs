@@ -6,6 +6,7 @@
 //! the packer joins and encrypts them; uploaders store packs; the indexer writes index segments. The tree builder puts everything back into the
 //! walker's order. With a key that opens no tree a sealed table in the local database says which files are unchanged (`skip`). The committer comes last: only its one exclusive `put` makes the snapshot exist (S-1).
 
+mod ahead;
 mod batches;
 mod chunker;
 mod committer;

@@ -135,6 +135,10 @@ impl ParentTree {
         if folder.next.is_some() || folder.done {
             return;
         }
+        folder.next = folder.reader.next_at_hand();
+        if folder.next.is_some() {
+            return;
+        }
         match self.control.block_on(&self.runtime, folder.reader.next()) {
             Ok(Ok(Some(entry))) => folder.next = Some(entry),
             Ok(Ok(None)) => folder.done = true,

@@ -17,12 +17,13 @@ use duplicati_engine::{
         tree::{EntryBody, TreeEntry},
     },
     source::{
-        DirectoryIdentity, DirectoryListing, EntryKind, EntryStat, ListingBuffer, SourceDirectory,
-        SourceError, SourceErrorKind, exclusion::is_excluded_by, is_hidden, xattr::XattrBuffer,
+        DirectoryIdentity, EntryKind, EntryStat, ListingBuffer, SourceDirectory, SourceError,
+        SourceErrorKind, exclusion::is_excluded_by, is_hidden, xattr::XattrBuffer,
     },
 };
 
 use super::{
+    ahead::{Ahead, FolderAhead, FoundFolder},
     batches::{FileTask, WalkBatch, WalkItem},
     chunker::{OwnerCache, xattr_pairs},
     kept::IfUnreadable,
@@ -67,6 +68,8 @@ struct Level<'a> {
     /// None while it is closed to save descriptors.
     folder: Option<Arc<SourceDirectory>>,
     identity: Option<DirectoryIdentity>,
+    /// Folders between it and the root.
+    depth: usize,
     names: Names<'a>,
     position: usize,
     /// Length of the path of this folder.
@@ -84,7 +87,7 @@ enum Names<'a> {
     /// A folder above a source: only the way down.
     Way(&'a SourceNode),
     /// A folder of a source.
-    All(DirectoryListing),
+    All(FolderAhead),
     /// A folder of which only some paths below are looked at: the names that the parent has and those that are asked for.
     Chosen(Vec<Vec<u8>>),
 }
@@ -93,6 +96,7 @@ pub(super) struct Walker {
     pub(super) options: Arc<BackupOptions>,
     pub(super) parent: Option<ParentTree>,
     skip: Option<Skip>,
+    ahead: Arc<Ahead>,
     chunker: Inlet<WalkBatch>,
     window: ByteBudget,
     control: RunControl,
@@ -126,6 +130,7 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
         options,
         parent,
         skip,
+        ahead: Arc::default(),
         chunker,
         window,
         control,
@@ -154,9 +159,21 @@ pub fn run(arguments: WalkerArguments) -> Result<(), RunError> {
             .map(Vec::as_slice)
             .collect::<Vec<_>>(),
     );
+    let ahead = Arc::clone(&walker.ahead);
+    // However the walk ends, the threads end with it.
+    let _closes = CloseAhead(&ahead);
+    ahead.start();
     walker.walk(&sources, root)?;
     walker.push_control_files()?;
     walker.flush()
+}
+
+struct CloseAhead<'a>(&'a Ahead);
+
+impl Drop for CloseAhead<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Walker {
@@ -180,7 +197,7 @@ impl Walker {
         }
         let names = if sources.is_source {
             match folder.list(&mut self.listing) {
-                Ok(listing) => Names::All(listing),
+                Ok(listing) => Names::All(FolderAhead::new(0, listing)),
                 Err(error) => {
                     return Err(RunError::Refused(format!(
                         "failed to list the root folder: {error}"
@@ -203,6 +220,7 @@ impl Walker {
         let mut levels = vec![Level {
             identity: folder.identity().ok(),
             folder: Some(folder),
+            depth: 0,
             names,
             position: 0,
             path_length: 0,
@@ -221,7 +239,10 @@ impl Walker {
                     let next = node.children.iter().nth(position);
                     next.map(|(name, child)| (name.clone(), Some(child)))
                 }
-                Names::All(listing) => listing.get(position).map(|entry| (entry.name.to_vec(), None)),
+                Names::All(ahead) => {
+                    let entry = ahead.listing().get(position);
+                    entry.map(|entry| (entry.name.to_vec(), None))
+                }
                 Names::Chosen(names) => names.get(position).map(|name| (name.clone(), None)),
             };
             let is_cut_off = step.is_some() && self.control.is_finishing_early();
@@ -257,6 +278,7 @@ impl Walker {
         let Some(mut level) = levels.pop() else {
             return Ok(());
         };
+        self.ahead.enter(level.depth);
         if let (Some(tree), Some(folder), false) = (&self.parent, &mut level.parent, is_cut_off) {
             tree.finish(folder);
         }
@@ -300,6 +322,7 @@ impl Walker {
         let Some(folder) = level.folder.clone() else {
             return Ok(None);
         };
+        let (seen, found) = self.look_ahead(level, &folder);
         self.path.push(b'/');
         self.path.extend_from_slice(&name);
         let on_the_way = way.is_some_and(|node| !node.is_source);
@@ -338,7 +361,7 @@ impl Walker {
             }
         };
         let looked_up = looked_up.as_deref().unwrap_or(&name);
-        let stat = match folder.stat(looked_up) {
+        let stat = match seen.map_or_else(|| folder.stat(looked_up), Ok) {
             // A source, or a folder above one, may be reached through a link; the path that was given is what counts.
             Ok(stat) if way.is_some() && stat.kind == EntryKind::Symlink => {
                 match folder.stat_followed(looked_up) {
@@ -376,7 +399,7 @@ impl Walker {
         Progress::add(&self.monitor.progress.examined_entries, 1);
         if stat.kind == EntryKind::Directory {
             return self.visit_folder(
-                level.device,
+                level,
                 &folder,
                 name,
                 stat,
@@ -385,6 +408,7 @@ impl Walker {
                 looks_below,
                 is_new,
                 known,
+                found,
             );
         }
         if on_the_way {
@@ -405,7 +429,7 @@ impl Walker {
     )]
     fn visit_folder<'a>(
         &mut self,
-        source_device: Option<u64>,
+        level: &Level<'_>,
         above: &SourceDirectory,
         name: Vec<u8>,
         stat: EntryStat,
@@ -414,6 +438,7 @@ impl Walker {
         looks_below: bool,
         is_new: bool,
         known: Option<TreeEntry>,
+        found: Option<FoundFolder>,
     ) -> Result<Option<Level<'a>>, RunError> {
         let mut drop_if_empty = on_the_way || self.options.exclude_empty_folders;
         if way.is_none() {
@@ -442,16 +467,11 @@ impl Walker {
             );
             return Ok(None);
         }
-        let opened = if way.is_some() {
-            let place = self.options.relocated(&self.path).unwrap_or(&self.path);
-            let place = Path::new(std::ffi::OsStr::from_bytes(place));
-            if on_the_way {
-                SourceDirectory::open_way(place)
-            } else {
-                SourceDirectory::open(place)
-            }
-        } else {
-            above.open_child(&name)
+        let source_device = level.device;
+        let identity = found.as_ref().map(FoundFolder::identity);
+        let (opened, found) = match found.map(|found| FolderAhead::of_found(level.depth + 1, found)) {
+            Some((folder, ahead)) => (Ok(folder), Some(ahead)),
+            None => (self.open_folder(above, &name, way), None),
         };
         let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         let folder = match opened {
@@ -464,20 +484,28 @@ impl Walker {
             Some(node) if on_the_way => Names::Way(node),
             _ if crosses => Names::Way(EMPTY_NODE.get_or_init(SourceNode::default)),
             _ if looks_below => Names::Chosen(self.chosen_names(known.as_ref())?),
-            _ => match folder.list(&mut self.listing) {
-                Ok(listing) => {
-                    if way.is_none() && self.options.ignore_names.found_in(&listing).is_some() {
-                        self.tell_excluded();
-                        return Ok(None);
+            _ => {
+                let listed = match found {
+                    Some(found) => Ok(found),
+                    None => folder
+                        .list(&mut self.listing)
+                        .map(|listing| FolderAhead::new(level.depth + 1, listing)),
+                };
+                match listed {
+                    Ok(ahead) => {
+                        if way.is_none() && self.options.ignore_names.found_in(ahead.listing()).is_some() {
+                            self.tell_excluded();
+                            return Ok(None);
+                        }
+                        Names::All(ahead)
                     }
-                    Names::All(listing)
+                    Err(error) => return self.keep_unreadable_folder(entry, known, &error, way.is_some()),
                 }
-                Err(error) => return self.keep_unreadable_folder(entry, known, &error, way.is_some()),
-            },
+            }
         };
         let same_inode = known
             .as_ref()
-            .is_some_and(|known| is_same(known, &entry, &stat) && !known.no_metadata);
+            .is_some_and(|known| is_same(known, &stat, self.options.skip_metadata) && !known.no_metadata);
         match (&known, same_inode) {
             (Some(known), true) => entry.xattrs.clone_from(&known.xattrs),
             _ if self.options.skip_metadata => {}
@@ -522,8 +550,9 @@ impl Walker {
         let path_length = self.path.len();
         self.push(WalkItem::Enter(Box::new(entry)), 0)?;
         Ok(Some(Level {
-            identity: folder.identity().ok(),
+            identity: identity.or_else(|| folder.identity().ok()),
             folder: Some(folder),
+            depth: level.depth + 1,
             names,
             position: 0,
             path_length,
@@ -533,6 +562,51 @@ impl Walker {
             drop_if_empty,
             is_new,
         }))
+    }
+
+    fn open_folder(
+        &self,
+        above: &SourceDirectory,
+        name: &[u8],
+        way: Option<&SourceNode>,
+    ) -> Result<SourceDirectory, SourceError> {
+        let Some(node) = way else {
+            return above.open_child(name);
+        };
+        let place = self.options.relocated(&self.path).unwrap_or(&self.path);
+        let place = Path::new(std::ffi::OsStr::from_bytes(place));
+        if node.is_source {
+            SourceDirectory::open(place)
+        } else {
+            SourceDirectory::open_way(place)
+        }
+    }
+
+    /// Asks for what comes next in this folder, and gives what the present name was seen to be; a folder comes open and listed.
+    fn look_ahead(
+        &self,
+        level: &mut Level<'_>,
+        folder: &Arc<SourceDirectory>,
+    ) -> (Option<EntryStat>, Option<FoundFolder>) {
+        let Names::All(ahead) = &mut level.names else {
+            return (None, None);
+        };
+        // Of what is not to be looked at, nothing is asked.
+        if self.options.selection.is_some() {
+            return (None, None);
+        }
+        let position = level.position - 1;
+        let above = &self.path[..level.path_length];
+        ahead.ask(&self.ahead, folder, position, |name| {
+            if self.options.exclude_hidden && is_hidden(name) {
+                return false;
+            }
+            let filter = &self.options.filter;
+            filter.is_empty() || filter.decide(&[above, b"/", name, b"/"].concat()).may_enter()
+        });
+        let found = ahead.folder(position);
+        let stat = ahead.stat(position);
+        (found.as_ref().map(|found| found.stat).or(stat), found)
     }
 
     /// A source, or a folder above one, could not be entered: what is in it is missing from this version, not deleted.
@@ -668,10 +742,9 @@ impl Walker {
             Progress::add(&progress.examined_files, 1);
             Progress::add(&progress.examined_bytes, stat.size);
         }
-        let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         let is_known = known.is_some();
         let known = match known {
-            Some(known) if self.is_unchanged(&known, &entry, &stat) => {
+            Some(known) if self.is_unchanged(&known, &stat) => {
                 if known.hard_linked && stat.kind == EntryKind::File && !follow {
                     self.linked.insert((stat.device, stat.inode));
                 }
@@ -679,6 +752,7 @@ impl Walker {
             }
             known => known,
         };
+        let mut entry = self.owners.entry(name, &stat, self.options.skip_metadata);
         if stat.kind == EntryKind::File {
             if stat.link_count > 1 && !follow && !self.linked.insert((stat.device, stat.inode)) {
                 if self.options.hardlink_policy == HardlinkPolicy::First {
@@ -755,15 +829,16 @@ impl Walker {
     }
 
     /// Whether the parent's entry says all there is to say, and its chunks may be used again.
-    fn is_unchanged(&self, known: &TreeEntry, entry: &TreeEntry, stat: &EntryStat) -> bool {
+    fn is_unchanged(&self, known: &TreeEntry, stat: &EntryStat) -> bool {
+        let skips_metadata = self.options.skip_metadata;
         let same = match self.options.change_detection {
-            ChangeDetection::Full => is_same(known, entry, stat),
+            ChangeDetection::Full => is_same(known, stat, skips_metadata),
             ChangeDetection::TimeOnly => {
-                known.mtime == entry.mtime
-                    && std::mem::discriminant(&known.body) == std::mem::discriminant(&entry.body)
-                    && known.no_metadata == entry.no_metadata
+                is_written_at(known, stat)
+                    && stat.kind.is_kind_of(&known.body)
+                    && known.no_metadata == skips_metadata
             }
-            ChangeDetection::None => stat.kind != EntryKind::File && is_same(known, entry, stat),
+            ChangeDetection::None => stat.kind != EntryKind::File && is_same(known, stat, skips_metadata),
         };
         same && match (&known.body, &self.parent) {
             (EntryBody::File { content, .. }, Some(tree)) => tree.is_whole(content),
@@ -828,16 +903,21 @@ impl Walker {
 static EMPTY_NODE: std::sync::OnceLock<SourceNode> = std::sync::OnceLock::new();
 
 /// Same inode with the same times: nothing about it changed, for every change of content or metadata moves ctime.
-fn is_same(known: &TreeEntry, entry: &TreeEntry, stat: &EntryStat) -> bool {
+fn is_same(known: &TreeEntry, stat: &EntryStat, skips_metadata: bool) -> bool {
     let same_size = match &known.body {
         EntryBody::File { size, .. } => *size == stat.size,
         _ => true,
     };
     same_size
-        && std::mem::discriminant(&known.body) == std::mem::discriminant(&entry.body)
-        && known.mtime == entry.mtime
-        && known.ctime == entry.ctime
-        && known.inode == entry.inode
-        && known.device == entry.device
-        && known.no_metadata == entry.no_metadata
+        && stat.kind.is_kind_of(&known.body)
+        && is_written_at(known, stat)
+        && known.ctime.seconds == stat.ctime_seconds
+        && known.ctime.nanoseconds == stat.ctime_nanoseconds
+        && known.inode == stat.inode
+        && known.device == stat.device
+        && known.no_metadata == skips_metadata
+}
+
+fn is_written_at(known: &TreeEntry, stat: &EntryStat) -> bool {
+    known.mtime.seconds == stat.mtime_seconds && known.mtime.nanoseconds == stat.mtime_nanoseconds
 }

@@ -223,6 +223,22 @@ impl DirectoryReader {
         }
     }
 
+    /// The next entry if it stands in memory already, so that who works on a thread need not wait for each; none says nothing about what follows.
+    pub fn next_at_hand(&mut self) -> Option<TreeEntry> {
+        let rises = self
+            .entries
+            .as_slice()
+            .first()
+            .is_some_and(|entry| entry.name > self.last_name);
+        if self.dropped || !rises {
+            return None;
+        }
+        let entry = self.entries.next()?;
+        self.taken += 1;
+        self.last_name.clone_from(&entry.name);
+        Some(entry)
+    }
+
     async fn advance(&mut self) -> Result<Option<TreeEntry>, RepositoryError> {
         if self.dropped
             && let Some(id) = self.chunk
@@ -233,14 +249,12 @@ impl DirectoryReader {
             self.taken = taken;
         }
         loop {
-            if let Some(entry) = self.entries.next() {
-                self.taken += 1;
-                if entry.name <= self.last_name {
-                    let id = self.chunk.expect("an entry comes from a chunk");
-                    return Err(self.reader.damaged(&id, "the names of a directory do not rise"));
-                }
-                self.last_name.clone_from(&entry.name);
+            if let Some(entry) = self.next_at_hand() {
                 return Ok(Some(entry));
+            }
+            if self.entries.len() > 0 {
+                let id = self.chunk.expect("an entry comes from a chunk");
+                return Err(self.reader.damaged(&id, "the names of a directory do not rise"));
             }
             match self.leaves.next().await? {
                 Some(id) => self.load(id).await?,

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, readlinkat, statx};
 use rustix::io::Errno;
 
 use super::error::{SourceError, SourceErrorKind};
@@ -77,6 +77,26 @@ impl SourceDirectory {
             .map_err(|errno| SourceError::from_errno(name, errno))
     }
 
+    /// Opens a folder in this folder unless it lies on another mount, which may not answer for a long time; none as well where the system refuses anything
+    /// about it. A link is never followed.
+    pub fn open_child_of_same_mount(&self, name: &[u8]) -> Option<Self> {
+        let open = |more| {
+            openat2(
+                self.descriptor.as_fd(),
+                name,
+                DIRECTORY_FLAGS | OFlags::NOFOLLOW | more,
+                Mode::empty(),
+                ResolveFlags::NO_XDEV,
+            )
+        };
+        match open(OFlags::NOATIME) {
+            Err(Errno::PERM) => open(OFlags::empty()),
+            outcome => outcome,
+        }
+        .ok()
+        .map(|descriptor| Self { descriptor })
+    }
+
     /// Opens the folder above, if it is still the expected one.
     ///
     /// With this a walker needs no descriptor for each level: it may close the folders above the one it reads, and
@@ -106,7 +126,17 @@ impl SourceDirectory {
 
     /// Reads all names.
     pub fn list(&self, buffer: &mut ListingBuffer) -> Result<DirectoryListing, SourceError> {
-        DirectoryListing::read(self.descriptor.as_fd(), buffer)
+        self.list_at_most(usize::MAX, buffer)
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Reads all names unless there are more than `names_max`.
+    pub fn list_at_most(
+        &self,
+        names_max: usize,
+        buffer: &mut ListingBuffer,
+    ) -> Result<Option<DirectoryListing>, SourceError> {
+        DirectoryListing::read(self.descriptor.as_fd(), names_max, buffer)
             .map_err(|errno| SourceError::from_errno(b"", errno))
     }
 

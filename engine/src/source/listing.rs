@@ -113,29 +113,36 @@ fn make_room<T>(vector: &mut Vec<T>, more: usize, item_bytes: usize) {
 }
 
 /// The names of one folder at one time, sorted bytewise, each once.
+#[derive(Default)]
 pub struct DirectoryListing {
     names: Box<[u8]>,
     slots: Box<[Slot]>,
 }
 
 impl DirectoryListing {
-    /// Reads the whole folder behind `directory`.
-    pub(super) fn read(directory: BorrowedFd<'_>, buffer: &mut ListingBuffer) -> Result<Self, Errno> {
+    /// Reads the whole folder behind `directory`; none when it has more than `names_max` names.
+    pub(super) fn read(
+        directory: BorrowedFd<'_>,
+        names_max: usize,
+        buffer: &mut ListingBuffer,
+    ) -> Result<Option<Self>, Errno> {
         buffer.names.clear();
         buffer.slots.clear();
         // The descriptor may have been listed before; its position is shared by all readings.
         rustix::fs::seek(directory, SeekFrom::Start(0))?;
         let mut raw = std::mem::take(&mut buffer.raw);
-        let outcome = read_all(directory, &mut raw, buffer);
+        let outcome = read_all(directory, &mut raw, names_max, buffer);
         buffer.raw = raw;
-        outcome?;
+        if !outcome? {
+            return Ok(None);
+        }
 
         let ListingBuffer { names, slots, .. } = buffer;
         let name_of = |slot: &Slot| &names[slot.start as usize..][..usize::from(slot.length)];
         slots.sort_unstable_by(|left, right| name_of(left).cmp(name_of(right)));
         // A folder that changes while it is read may report a name twice.
         slots.dedup_by(|left, right| name_of(left) == name_of(right));
-        Ok(buffer.take())
+        Ok(Some(buffer.take()))
     }
 
     /// How many entries there are.
@@ -187,7 +194,13 @@ impl fmt::Debug for DirectoryListing {
     }
 }
 
-fn read_all(directory: BorrowedFd<'_>, raw: &mut Vec<u8>, into: &mut ListingBuffer) -> Result<(), Errno> {
+/// Whether all of it was read.
+fn read_all(
+    directory: BorrowedFd<'_>,
+    raw: &mut Vec<u8>,
+    names_max: usize,
+    into: &mut ListingBuffer,
+) -> Result<bool, Errno> {
     raw.clear();
     let mut entries = RawDir::new(directory, raw.spare_capacity_mut());
     while let Some(entry) = entries.next() {
@@ -195,15 +208,18 @@ fn read_all(directory: BorrowedFd<'_>, raw: &mut Vec<u8>, into: &mut ListingBuff
             Ok(entry) => entry,
             Err(Errno::INTR) => continue,
             // The folder was removed while it was open; it has no entries any more.
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Ok(true),
             Err(errno) => return Err(errno),
         };
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
+            if into.slots.len() >= names_max {
+                return Ok(false);
+            }
             into.add(name, entry.file_type().into())?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

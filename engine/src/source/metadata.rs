@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, Statx, StatxAttributes, makedev};
 
+use crate::format::tree::EntryBody;
+
 /// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -32,6 +34,22 @@ pub enum EntryKind {
         /// The device within the driver.
         minor: u32,
     },
+}
+
+impl EntryKind {
+    /// Whether a stored entry is of this type; the numbers of a device do not count.
+    pub fn is_kind_of(self, body: &EntryBody) -> bool {
+        matches!(
+            (self, body),
+            (Self::File, EntryBody::File { .. })
+                | (Self::Directory, EntryBody::Directory { .. })
+                | (Self::Symlink, EntryBody::Symlink { .. })
+                | (Self::Fifo, EntryBody::Fifo)
+                | (Self::Socket, EntryBody::Socket)
+                | (Self::CharDevice { .. }, EntryBody::CharDevice { .. })
+                | (Self::BlockDevice { .. }, EntryBody::BlockDevice { .. })
+        )
+    }
 }
 
 /// The metadata of an entry that costs one system call.

@@ -482,3 +482,30 @@ fn a_marker_file_is_found_by_its_exact_name() {
     assert_eq!(MarkerNames::parse("cachedir.tag").found_in(&listing), None);
     assert_eq!(MarkerNames::parse("").found_in(&listing), None);
 }
+
+#[test]
+fn a_folder_on_another_mount_is_not_opened_ahead() {
+    let root = SourceDirectory::open(std::path::Path::new("/")).unwrap();
+    assert!(root.open_child(b"proc").is_ok());
+    assert!(root.open_child_of_same_mount(b"proc").is_none());
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("inside")).unwrap();
+    std::os::unix::fs::symlink("inside", place.path().join("link")).unwrap();
+    let folder = SourceDirectory::open(place.path()).unwrap();
+    assert!(folder.open_child_of_same_mount(b"inside").is_some());
+    assert!(folder.open_child_of_same_mount(b"link").is_none());
+}
+
+#[test]
+fn a_folder_of_too_many_names_is_not_listed() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["one", "two", "three"] {
+        std::fs::write(place.path().join(name), b"").unwrap();
+    }
+    let folder = SourceDirectory::open(place.path()).unwrap();
+    let mut buffer = ListingBuffer::new();
+    assert!(folder.list_at_most(2, &mut buffer).unwrap().is_none());
+    assert_eq!(folder.list_at_most(3, &mut buffer).unwrap().unwrap().len(), 3);
+    // What was read in vain is not left over.
+    assert_eq!(folder.list(&mut buffer).unwrap().len(), 3);
+}
