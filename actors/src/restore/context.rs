@@ -25,7 +25,7 @@ use duplicati_engine::{
 };
 use rustix::io::Errno;
 
-use super::wiring;
+use super::{batches::PlannedFile, wiring};
 use crate::{
     control::RunControl,
     error::RunError,
@@ -58,7 +58,7 @@ pub struct Context {
     pub target: Option<Arc<Target>>,
     pub monitor: Monitor,
     pub control: RunControl,
-    pub open_files: Mutex<Lru<u64, Arc<FileJob>>>,
+    pub open_files: Mutex<Lru<u64, Arc<PlannedFile>>>,
     pub hard_links: Mutex<HardLinks>,
     report: Mutex<RestoreReport>,
     metadata_warnings: AtomicU64,
@@ -172,12 +172,12 @@ impl Context {
         metadata: &mut MetadataWriter,
     ) -> Result<(), RunError> {
         let end = job.finish(folder, metadata, |message| {
-            self.metadata_problem(&job.path, message)
+            self.metadata_problem(&job.path(&self.prefix), message)
         });
         let progress = &self.monitor.progress;
         match end {
-            Err(error) => return self.refused(&job.path, error),
-            Ok(FileEnd::Failed(reason)) => self.entry_failed(&job.path, &reason),
+            Err(error) => return self.refused(&job.path(&self.prefix), error),
+            Ok(FileEnd::Failed(reason)) => self.entry_failed(&job.path(&self.prefix), &reason),
             Ok(FileEnd::Unmodified) => self.unmodified(job.size),
             Ok(end @ (FileEnd::Restored | FileEnd::Patched)) => {
                 Progress::add(&progress.restored_files, 1);
@@ -200,7 +200,7 @@ impl Context {
     }
 
     /// Remembers a file that stays open; the one that was used longest ago is closed for it.
-    pub fn keep_open(&self, job: &Arc<FileJob>) -> Result<(), RunError> {
+    pub fn keep_open(&self, job: &Arc<PlannedFile>) -> Result<(), RunError> {
         let closed = {
             let mut open = lock(&self.open_files);
             if open.get(&job.number).is_some() {

@@ -33,26 +33,25 @@ pub async fn run(
 
 async fn fetch(context: &Context, read: PlannedRead, inlet: &Inlet<FetchedRead>) -> Result<(), RunError> {
     let frames = context.tree.frames();
-    let fetched = frames.fetch(&read.frames).await;
-    if read.frames.len() == 1 || !fetched.as_ref().is_err_and(RepositoryError::is_damage) {
+    let fetched = frames.fetch(&read.batch.frames).await;
+    if read.batch.frames.len() == 1 || !fetched.as_ref().is_err_and(RepositoryError::is_damage) {
         return pass_on(context, FetchedRead { read, fetched }, inlet).await;
     }
     // What is damaged may be one frame of many: a pack that was cut off still has its beginning.
-    let ReadBatch {
-        frames: ordinals,
-        uses,
-    } = read;
-    let mut uses = uses.into_iter().peekable();
-    for frame in ordinals {
+    let PlannedRead { batch, memory } = read;
+    let mut uses = batch.uses.into_iter().peekable();
+    for frame in batch.frames {
         let mut own = Vec::new();
         while let Some(item) = uses.next_if(|item| item.frame == frame) {
             own.push(item);
         }
-        let read = ReadBatch {
+        let batch = ReadBatch {
             frames: vec![frame],
             uses: own,
         };
-        let fetched = frames.fetch(&read.frames).await;
+        let fetched = frames.fetch(&batch.frames).await;
+        let memory = Arc::clone(&memory);
+        let read = PlannedRead { batch, memory };
         pass_on(context, FetchedRead { read, fetched }, inlet).await?;
     }
     Ok(())

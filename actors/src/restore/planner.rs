@@ -17,7 +17,7 @@ use duplicati_engine::{
         file::{FileJob, FileJobParts, Placement, open_existing, read_data},
         layout::FileLayout,
         metadata::MetadataWriter,
-        plan::{ChunkUse, plan_reads},
+        plan::plan_reads,
         selection::{below_prefix, is_at_or_below, parent},
         target::{Folder, FolderCache, Target},
     },
@@ -29,12 +29,13 @@ use rustix::{
 };
 
 use super::{
-    batches::{AllWritten, PlannedRead},
+    batches::{AllWritten, PlannedFile, PlannedRead, Use},
     context::{Context, lock},
     existing::{Decision, FileContent, decide_file, decide_other},
     wiring,
 };
 use crate::{
+    byte_budget::ByteBudget,
     error::RunError,
     events::{Progress, Severity},
     inlet::Inlet,
@@ -103,6 +104,11 @@ async fn dry_run(context: &Context) -> Result<(), RunError> {
     }
 }
 
+/// What the allocator adds to the few pieces that a file is made of, bytes.
+const ALLOCATIONS_BYTES: usize = 64;
+/// What a folder takes besides its path, bytes.
+const FOLDER_BYTES: usize = size_of::<Folder>() + ALLOCATIONS_BYTES;
+
 /// A folder on the present path in the target.
 struct Level {
     folder: Arc<Folder>,
@@ -119,9 +125,15 @@ struct Planner {
     metadata: MetadataWriter,
     levels: Vec<Level>,
     next_number: u64,
-    window: Vec<ChunkUse<Arc<FileJob>>>,
+    window: Vec<Use>,
     window_pieces: usize,
-    window_files_bytes: usize,
+    window_files_bytes: u64,
+    /// The folder of which the memory was counted last.
+    counted_folder: u64,
+    /// What files take from here until their last piece is written.
+    files: ByteBudget,
+    /// What lists of pieces take once they are on their way.
+    uses: ByteBudget,
 }
 
 impl Planner {
@@ -142,6 +154,9 @@ impl Planner {
             window: Vec::new(),
             window_pieces: wiring::WINDOW_PIECES_FIRST,
             window_files_bytes: 0,
+            counted_folder: 0,
+            files: ByteBudget::new(wiring::FILES_BYTES_MAX, &context.control),
+            uses: ByteBudget::new(wiring::USES_BYTES_MAX, &context.control),
             context,
             target,
             inlet,
@@ -347,14 +362,27 @@ impl Planner {
                 return Ok(Some(name));
             }
         };
-        self.window_files_bytes += 512 + path.len() + 2 * name.len() + 96 * entry.xattrs.len();
+        let here = &self.levels.last().expect("the target is always there").folder;
+        let mut bytes = file_bytes(&entry, &name, holes.len());
+        // Its first file stands for the folder; later ones may outlive it.
+        if std::mem::replace(&mut self.counted_folder, here.number) != here.number {
+            bytes += (here.path.len() + FOLDER_BYTES) as u64;
+        }
+        let memory = match self.files.try_acquire(bytes)? {
+            Some(memory) => memory,
+            None => {
+                // Those who have memory wait in the window; it comes back when they are written.
+                self.dispatch().await?;
+                self.files.acquire(bytes)?
+            }
+        };
+        self.window_files_bytes += bytes;
         let existing = match placement {
             Placement::Patch { .. } => open_existing(folder.as_fd(), &name),
             _ => None,
         };
-        let job = Arc::new(FileJob::new(FileJobParts {
+        let job = FileJob::new(FileJobParts {
             number: self.number(),
-            path: path.to_vec(),
             folder: Arc::clone(&self.levels.last().expect("the target is always there").folder),
             name: name.clone(),
             entry,
@@ -362,7 +390,8 @@ impl Planner {
             layout: FileLayout::new(&holes),
             placement,
             sparse: context.options.sparse,
-        }));
+        });
+        let job = Arc::new(PlannedFile::new(job, memory));
         // A file that is corrected in place has no holes.
         let dense = FileLayout::default();
         let mut leaves = context.tree.leaves(&list);
@@ -396,7 +425,7 @@ impl Planner {
                 }
             }
             job.expect_piece();
-            self.window.push(ChunkUse {
+            self.window.push(Use {
                 frame: place.frame,
                 offset: place.offset,
                 length: place.length,
@@ -490,14 +519,31 @@ impl Planner {
         self.window_pieces = (self.window_pieces * 2).min(wiring::WINDOW_PIECES_MAX);
         self.window_files_bytes = 0;
         let context = Arc::clone(&self.context);
-        for read in plan_reads(window, context.tree.frames().index()) {
-            if let Some(item) = read.uses.first() {
-                context.monitor.progress.set_current(&item.file.path);
+        for batch in plan_reads(window, context.tree.frames().index()) {
+            if let Some(item) = batch.uses.first() {
+                let path = item.file.path(&context.prefix);
+                context.monitor.progress.set_current(&path);
             }
-            self.inlet.send(read).await?;
+            let memory = Arc::new(self.uses.acquire((batch.uses.len() * size_of::<Use>()) as u64)?);
+            self.inlet.send(PlannedRead { batch, memory }).await?;
         }
         Ok(())
     }
+}
+
+/// Memory that a file takes while it is under way, bytes.
+fn file_bytes(entry: &TreeEntry, name: &[u8], holes: usize) -> u64 {
+    let xattrs = entry
+        .xattrs
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + size_of::<(Vec<u8>, Vec<u8>)>());
+    let bytes = size_of::<PlannedFile>()
+        + ALLOCATIONS_BYTES
+        + entry.name.len()
+        + if entry.name == name { 0 } else { name.len() }
+        + xattrs.sum::<usize>()
+        + holes * size_of::<(u64, u64)>();
+    bytes as u64
 }
 
 fn make_other(folder: &Arc<OwnedFd>, name: &[u8], body: &EntryBody) -> Result<(), Errno> {

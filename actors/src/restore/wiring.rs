@@ -11,11 +11,16 @@ use crate::{inlet::inlet, stage::Worker, supervisor::StagePlan};
 /// Opened tree frames that are kept, bytes: the path of a walk goes through few at a time.
 pub const TREE_CACHE_BYTES: u64 = 8 << 20;
 /// Pieces of files gathered before they are read; each is about 80 bytes. A large window reads each frame once however the files lie.
-pub const WINDOW_PIECES_MAX: usize = 50_000;
-/// Pieces in the first window; each further one is twice as large. Small, so that reading and writing begin at once.
-pub const WINDOW_PIECES_FIRST: usize = 2_000;
+pub const WINDOW_PIECES_MAX: usize = 65_536;
+/// Pieces in the first window; each further one is twice as large. Small, so that reading and writing begin soon; large enough that what a history of small
+/// changes has scattered over many packs is read once.
+pub const WINDOW_PIECES_FIRST: usize = 16_384;
 /// Memory of the files gathered, bytes.
-pub const WINDOW_FILES_BYTES_MAX: usize = 8 << 20;
+pub const WINDOW_FILES_BYTES_MAX: u64 = 16 << 20;
+/// Memory of all files from the plan to their last piece, bytes: one frame may hold the content of thousands.
+pub const FILES_BYTES_MAX: u64 = 24 << 20;
+/// Memory of the lists of pieces on their way, bytes: one frame may be wanted at very many places.
+pub const USES_BYTES_MAX: u64 = 6 << 20;
 /// Planned reads that wait: small, they only hide the planner's thinking.
 pub const FETCHER_QUEUE_ITEMS: usize = 8;
 /// Requests at a time; each holds up to 2 MiB.

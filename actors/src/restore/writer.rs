@@ -11,16 +11,14 @@ use duplicati_engine::{
     format::pack::PackClass,
     repository::{RepositoryError, frames::FrameOpener},
     restore::{
-        file::FileJob,
         metadata::MetadataWriter,
-        plan::ChunkUse,
         target::{FolderCache, explain, is_fatal},
     },
 };
 use rustix::io::Errno;
 
 use super::{
-    batches::{AllWritten, FetchedRead},
+    batches::{AllWritten, FetchedRead, PlannedFile, Use},
     context::Context,
     wiring,
 };
@@ -28,8 +26,6 @@ use crate::{
     error::RunError,
     inlet::{Inlet, Outlet},
 };
-
-type Use = ChunkUse<Arc<FileJob>>;
 
 pub fn run(
     context: &Arc<Context>,
@@ -50,12 +46,12 @@ pub fn run(
         match fetched {
             Ok(fetched) => opener.open(&fetched, |frame, content| {
                 if outcome.is_ok() {
-                    outcome = writer.frame(read.uses_of(frame), content);
+                    outcome = writer.frame(read.batch.uses_of(frame), content);
                 }
             }),
             Err(error) => {
                 let reason = context.unreadable(error)?;
-                for uses in by_file(&read.uses) {
+                for uses in by_file(&read.batch.uses) {
                     writer.lost(uses, &reason)?;
                 }
             }
@@ -102,7 +98,7 @@ impl Writer {
                 Err(WriteError::System(error)) if is_fatal(error) => {
                     job.fail(explain(error));
                     self.end_pieces(job, uses.len() as u64)?;
-                    return self.context.refused(&job.path, error);
+                    return self.context.refused(&job.path(&self.context.prefix), error);
                 }
                 Err(WriteError::System(error)) => job.fail(explain(error)),
                 Err(WriteError::Content(error)) => {
@@ -114,7 +110,7 @@ impl Writer {
         self.end_pieces(job, uses.len() as u64)
     }
 
-    fn write(&mut self, job: &Arc<FileJob>, uses: &[Use], content: &[u8]) -> Result<(), WriteError> {
+    fn write(&mut self, job: &Arc<PlannedFile>, uses: &[Use], content: &[u8]) -> Result<(), WriteError> {
         let frames = self.context.tree.frames();
         let mut open: Option<Arc<OwnedFd>> = None;
         for item in uses {
@@ -135,7 +131,7 @@ impl Writer {
         Ok(())
     }
 
-    fn end_pieces(&mut self, job: &Arc<FileJob>, pieces: u64) -> Result<(), RunError> {
+    fn end_pieces(&mut self, job: &Arc<PlannedFile>, pieces: u64) -> Result<(), RunError> {
         if job.remaining() > pieces {
             self.context.keep_open(job)?;
         }
@@ -143,7 +139,7 @@ impl Writer {
             self.context.forget_open(job);
             match self.folders.get(&job.folder) {
                 Ok(folder) => self.context.finish(job, folder.as_fd(), &mut self.metadata)?,
-                Err(error) => self.context.refused(&job.path, error)?,
+                Err(error) => self.context.refused(&job.path(&self.context.prefix), error)?,
             }
         }
         Ok(())

@@ -50,12 +50,10 @@ pub enum Placement {
 pub struct FileJob {
     /// Unique in the run.
     pub number: u64,
-    /// Path in the snapshot, for messages.
-    pub path: Vec<u8>,
     /// Folder in the target.
     pub folder: Arc<Folder>,
-    /// Name in the target.
-    pub name: Vec<u8>,
+    /// Name in the target where it is not the entry's.
+    name: Option<Vec<u8>>,
     /// The entry; its chunk list may have been emptied.
     pub entry: TreeEntry,
     /// Size with holes, bytes.
@@ -99,10 +97,8 @@ pub struct FileJobParts {
     /// As in the job.
     pub number: u64,
     /// As in the job.
-    pub path: Vec<u8>,
-    /// As in the job.
     pub folder: Arc<Folder>,
-    /// As in the job.
+    /// Name in the target.
     pub name: Vec<u8>,
     /// As in the job.
     pub entry: TreeEntry,
@@ -121,7 +117,6 @@ impl FileJob {
     pub fn new(parts: FileJobParts) -> Self {
         let FileJobParts {
             number,
-            path,
             folder,
             name,
             entry,
@@ -132,9 +127,9 @@ impl FileJob {
         } = parts;
         Self {
             number,
-            path,
             folder,
-            name,
+            // Very many jobs are under way when files are tiny, so none says twice what it says once.
+            name: (name != entry.name).then_some(name),
             entry,
             size,
             layout,
@@ -144,6 +139,18 @@ impl FileJob {
             written: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// Name in the target.
+    pub fn name(&self) -> &[u8] {
+        self.name.as_deref().unwrap_or(&self.entry.name)
+    }
+
+    /// Path in the snapshot, for messages; `prefix` is what was removed in front of every path.
+    pub fn path(&self, prefix: &[u8]) -> Vec<u8> {
+        let parts = [prefix, &self.folder.path, &self.entry.name];
+        let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(&b'/')
     }
 
     /// Counts a planned piece.
@@ -182,9 +189,10 @@ impl FileJob {
 
     /// The name while it is written. It depends on the name alone, so that a later run finds and replaces the remains of this one.
     fn temporary_name(&self) -> Vec<u8> {
-        let mark = blake3::hash(&self.name).to_hex();
+        let own = self.name();
+        let mark = blake3::hash(own).to_hex();
         let mut name = vec![b'.'];
-        name.extend_from_slice(&self.name[..self.name.len().min(NAME_BYTES_MAX - 20)]);
+        name.extend_from_slice(&own[..own.len().min(NAME_BYTES_MAX - 20)]);
         name.extend_from_slice(b".restore-");
         name.extend_from_slice(&mark.as_bytes()[..8]);
         name
@@ -202,7 +210,7 @@ impl FileJob {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = match (self.placement, state.identity) {
             (Placement::Patch { inode, .. }, _) => {
-                let open = rustix::fs::openat(folder, self.name.as_slice(), flags, Mode::empty())?;
+                let open = rustix::fs::openat(folder, self.name(), flags, Mode::empty())?;
                 let stat = rustix::fs::fstat(&open)?;
                 if stat.st_ino != inode || !is_lone_file(&stat) {
                     return Err(Errno::EXIST);
@@ -319,11 +327,9 @@ impl FileJob {
         let temporary = self.temporary_name();
         match self.placement {
             Placement::Patch { .. } => Ok(()),
-            Placement::Replace => {
-                rustix::fs::renameat(folder, temporary.as_slice(), folder, self.name.as_slice())
-            }
+            Placement::Replace => rustix::fs::renameat(folder, temporary.as_slice(), folder, self.name()),
             Placement::New => {
-                let name = self.name.as_slice();
+                let name = self.name();
                 let flags = RenameFlags::NOREPLACE;
                 match rustix::fs::renameat_with(folder, temporary.as_slice(), folder, name, flags) {
                     // Some file systems have no such rename; a second name is refused just as well when one exists.
