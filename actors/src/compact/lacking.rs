@@ -33,7 +33,7 @@ pub async fn spare(
         let object = match repository.store.get(&name, None).await {
             Ok(object) => object,
             Err(error) if error.kind == StoreErrorKind::NotFound => continue,
-            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
                 spared.insert(pack.id, format!("{error}; run `repair`"));
                 continue;
             }

@@ -172,11 +172,15 @@ pub async fn run_compact(
     .await;
     // Whatever happened, what this run wrote is indexed or waste by now, and it will write nothing more.
     if let Some(own) = own {
-        if control.is_cancelled() {
-            // A request may be under way still, and must find the session. The next run of this machine ends it.
+        if control.is_tripped() && repository.store.capability().put_if_absent {
+            // A request may be under way still, and must find the session. The next run of this machine ends it, and others may fence it. Where nobody can
+            // do either, the session would only be in the way: there the user said that nobody else is at work.
             return outcome;
         }
-        let ended = own.end(&repository).await;
+        let ended = control
+            .tidy_up(own.end(&repository))
+            .await
+            .unwrap_or(Err(RunError::Interrupted));
         if outcome.is_ok() {
             ended?;
             let older_than = clock.now().seconds.saturating_sub(TEMPORARY_AGE_SECONDS);

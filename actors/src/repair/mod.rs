@@ -133,9 +133,14 @@ pub async fn run_repair(
         &mut report,
     );
     let outcome = control.until_tripped(repairing).await.flatten();
-    // A cancelled run may have a request under way, which must find the session. The next run of this machine ends it.
-    if let Some(own) = own.filter(|_| !control.is_cancelled()) {
-        let ended = own.end(&repository).await;
+    // A run that was stopped may have a request under way, which must find the session. The next run of this machine ends it, and others may fence it; where
+    // nobody can do either, it would only be in the way.
+    let leaves = control.is_tripped() && repository.store.capability().put_if_absent;
+    if let Some(own) = own.filter(|_| !leaves) {
+        let ended = control
+            .tidy_up(own.end(&repository))
+            .await
+            .unwrap_or(Err(RunError::Interrupted));
         outcome?;
         ended?;
     } else {
@@ -329,7 +334,7 @@ impl<'a> Work<'a> {
         match store.get(&name, None).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
                 Ok(faulty_medium::read_around(store, &name, size_bytes).await?)
             }
             Err(error) => Err(error.into()),

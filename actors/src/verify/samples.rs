@@ -18,7 +18,7 @@ use duplicati_engine::{
     id::{ChunkId, PackId},
     index::local::LocalState,
     repository::{ObjectProblem, Repository, RepositoryError},
-    storage::ObjectName,
+    storage::{ObjectName, StoreErrorKind},
 };
 
 use super::{
@@ -245,11 +245,12 @@ async fn read_pack(
 ) -> Result<Option<(FindingKind, String)>, RunError> {
     let object = match repository.store.get(&ObjectName::from(id), None).await {
         Ok(object) => object,
-        Err(error) if error.kind == duplicati_engine::storage::StoreErrorKind::NotFound => {
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
             // Collected meanwhile is no damage; listed and not readable is.
             return Ok((!inventory.doomed.contains(&id)).then(|| (FindingKind::Missing, error.to_string())));
         }
-        Err(error) if error.kind == duplicati_engine::storage::StoreErrorKind::Unreadable => {
+        // A medium with a bad place, or a target that gives less than it lists: the other packs may be whole.
+        Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
             return Ok(Some((FindingKind::Modified, error.to_string())));
         }
         Err(error) => return Err(error.into()),

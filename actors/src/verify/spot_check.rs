@@ -113,7 +113,7 @@ pub async fn run_spot_check(
         let object = match repository.store.get(&name, None).await {
             Ok(object) => object,
             Err(error) if error.kind == StoreErrorKind::NotFound => continue,
-            Err(error) if error.kind == StoreErrorKind::Unreadable => {
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreadable | StoreErrorKind::Truncated) => {
                 report.find(name, FindingKind::Modified, error);
                 damaged.push(id);
                 continue;

@@ -21,6 +21,15 @@ use maintenance::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_place_on_the_disk_costs_the_pack_that_lies_there_and_not_the_run() {
+    one_pack_gives_up(StoreErrorKind::Unreadable).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_of_which_the_target_gives_less_than_it_lists_costs_itself_and_not_the_run() {
+    one_pack_gives_up(StoreErrorKind::Truncated).await;
+}
+
+async fn one_pack_gives_up(kind: StoreErrorKind) {
     let place = Workplace::new();
     let store = Arc::new(MemoryStore::new());
     let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
@@ -35,8 +44,7 @@ async fn a_bad_place_on_the_disk_costs_the_pack_that_lies_there_and_not_the_run(
     let bad = packs.pop().unwrap().name;
     let when =
         When::every(move |operation| operation.kind == OperationKind::Get && operation.name == Some(bad));
-    let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn Store>)
-        .with(when, Fault::FailBefore(StoreErrorKind::Unreadable));
+    let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn Store>).with(when, Fault::FailBefore(kind));
     let faulty = open(Arc::new(faulty), Some("secret")).await;
     let report = verify_all(&faulty, None).await;
     assert!(!report.is_clean());

@@ -5,17 +5,20 @@
 
 mod maintenance;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use duplicati_actors::{
-    compact::run_compact,
+    compact::{CompactOptions, run_compact},
     control::RunControl,
     error::RunError,
     events::Monitor,
     repair::{RepairOptions, run_repair},
     verify::{VerifyOptions, run_verify},
 };
-use duplicati_engine::storage::{ObjectKind, Store, memory::MemoryStore};
+use duplicati_engine::storage::{
+    Capability, Listing, ObjectKind, ObjectName, Store, StoreFuture, memory::MemoryStore,
+};
 use duplicati_testkit::{Fault, FaultyStore, OperationKind, When};
 use maintenance::*;
 
@@ -192,5 +195,82 @@ async fn a_repair_can_be_cancelled_while_the_target_does_not_answer() {
         let check = verify_all(&repository, None).await;
         assert!(check.is_clean(), "{what}: {:?}", check.findings);
         assert_eq!(contents(&repository).await.len(), 3, "{what}");
+    }
+}
+
+/// A target on which nobody can claim a name before others.
+struct WithoutClaims(Arc<FaultyStore>);
+
+impl Store for WithoutClaims {
+    fn capability(&self) -> Capability {
+        Capability {
+            put_if_absent: false,
+            ..self.0.capability()
+        }
+    }
+
+    fn location(&self) -> String {
+        self.0.location()
+    }
+
+    fn prepare(&self, create: bool) -> StoreFuture<'_, ()> {
+        self.0.prepare(create)
+    }
+
+    fn put<'a>(&'a self, name: &'a ObjectName, content: Bytes) -> StoreFuture<'a, ()> {
+        self.0.put(name, content)
+    }
+
+    fn get<'a>(&'a self, name: &'a ObjectName, range: Option<Range<u64>>) -> StoreFuture<'a, Bytes> {
+        self.0.get(name, range)
+    }
+
+    fn list(&self, kind: ObjectKind) -> StoreFuture<'_, Listing> {
+        self.0.list(kind)
+    }
+
+    fn list_foreign_root(&self) -> StoreFuture<'_, Vec<String>> {
+        self.0.list_foreign_root()
+    }
+
+    fn delete<'a>(&'a self, name: &'a ObjectName) -> StoreFuture<'a, ()> {
+        self.0.delete(name)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_compaction_leaves_is_a_session_that_others_can_end_and_nothing_else() {
+    for claims in [true, false] {
+        let place = Workplace::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = create(Arc::clone(&store) as Arc<dyn Store>, Some("secret")).await;
+        let ids = place.history(&repository, "a").await;
+        delete(&repository, &ids[..2]).await;
+        let sessions = || {
+            let objects = store.inventory();
+            objects
+                .iter()
+                .filter(|info| info.name.kind() == ObjectKind::Session)
+                .count()
+        };
+        let before = sessions();
+        let faulty = hanging(&store, OperationKind::Put, ObjectKind::IndexSegment);
+        let target: Arc<dyn Store> = if claims {
+            Arc::clone(&faulty) as Arc<dyn Store>
+        } else {
+            Arc::new(WithoutClaims(Arc::clone(&faulty)))
+        };
+        let repository = open(target, Some("secret")).await;
+        let options = CompactOptions {
+            exclusive: true,
+            ..compact_options()
+        };
+        cancel_where_it_hangs(&faulty, "compact", |control| {
+            tokio::spawn(async move {
+                run_compact(repository, None, options, clock(), Monitor::silent(), control).await
+            })
+        })
+        .await;
+        assert_eq!(sessions(), before + usize::from(claims), "claims: {claims}");
     }
 }
