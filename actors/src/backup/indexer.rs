@@ -63,7 +63,12 @@ pub struct Indexer {
 impl Indexer {
     /// Works until the stream ends, then writes the last segment.
     pub fn run(mut self) -> Result<(), RunError> {
-        let mut pending = std::mem::take(&mut self.remembered);
+        let mut remembered = std::mem::take(&mut self.remembered);
+        while remembered.len() >= SEGMENT_PACKS_MAX {
+            let mut part = remembered.split_off(remembered.len() - SEGMENT_PACKS_MAX);
+            self.flush(&mut part)?;
+        }
+        let mut pending = remembered;
         let mut chunks = 0;
         while let Some(StoredPack {
             id,
@@ -95,6 +100,7 @@ impl Indexer {
         let id = SegmentId(random_id()?);
         let content = encode_segment(pending.iter().map(|(_, description)| description.as_slice()));
         let stored = compression::compress_object(&content).map_err(RepositoryError::Compress)?;
+        drop(content);
         let sealed = self.repository.index.seal(&stored)?;
         let size = sealed.len() as u64;
         let repository = &self.repository;
@@ -104,7 +110,12 @@ impl Indexer {
         let answer = self
             .control
             .block_on(&self.runtime, repository.store.put(&name, sealed.into()))?;
-        self.is_unheard.store(false, Ordering::SeqCst);
+        // A target that broke off may store it yet.
+        let is_heard = answer
+            .as_ref()
+            .err()
+            .is_none_or(|error| !error.is_retry_sensible());
+        self.is_unheard.store(!is_heard, Ordering::SeqCst);
         answer?;
         let progress = &self.monitor.progress;
         Progress::add(&progress.stored_objects, 1);

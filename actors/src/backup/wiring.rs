@@ -49,8 +49,8 @@ pub fn budget_bytes(pack_size_bytes: u64, chunk_size_bytes_max: usize, workers: 
 
 /// Packs described in one index segment before it is written; what a lost local database can cost after a crash.
 pub const SEGMENT_PACKS_MAX: usize = 64;
-/// Chunks described in one index segment before it is written: about 9 MiB of segment.
-pub const SEGMENT_CHUNKS_MAX: usize = 1 << 18;
+/// Chunks described in one index segment before it is written: about 2.5 MiB of segment, which stands in memory four times while it is sealed.
+pub const SEGMENT_CHUNKS_MAX: usize = 1 << 16;
 /// Opened frames of the parent snapshot's tree that the walker keeps, bytes.
 pub const PARENT_CACHE_BYTES: u64 = 8 << 20;
 
