@@ -13,7 +13,7 @@ use duplicati_programs_common::{
     Environment, ExitCode, Options, ParseContext, Question, UserError, allocator,
     commands::{self, CommandSpec},
     error_id::ids,
-    help, question,
+    help, open_files, question,
     reports::Level,
     scripts::ScriptSettings,
 };
@@ -37,6 +37,7 @@ const RUNTIME_THREADS: usize = 2;
 /// Runs the program with the arguments behind its name.
 pub fn run(arguments: Vec<OsString>) -> ProcessExit {
     allocator::hand_back_large_buffers();
+    open_files::allow_many();
     carry_out(arguments).into()
 }
 

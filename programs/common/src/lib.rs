@@ -18,6 +18,7 @@ pub mod environment;
 pub mod error_id;
 pub mod exit_code;
 pub mod help;
+pub mod open_files;
 pub mod options;
 pub mod process_lock;
 pub mod question;

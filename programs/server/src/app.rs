@@ -40,6 +40,7 @@ const DATABASE_FILE: &str = "Duplicati-server.sqlite";
 /// Runs the program with the arguments behind its name.
 pub fn run(arguments: Vec<OsString>) -> ProcessExit {
     duplicati_programs_common::allocator::hand_back_large_buffers();
+    duplicati_programs_common::open_files::allow_many();
     if question(&arguments) == Some(Question::Version) {
         print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
         return ProcessExit::SUCCESS;
