@@ -255,9 +255,21 @@ impl Target {
         self.connect(invocation, repository, unlock, true)
     }
 
-    /// Makes the destination of a copy ready: its folder is made, and a target behind a network is tried out.
-    pub async fn make_ready_for_copy(&self, invocation: &Invocation, makes_folder: bool) -> Outcome<()> {
+    /// Makes the destination of a copy of `first` ready: its folder is made, and a target behind a network is tried out.
+    ///
+    /// # Errors
+    /// Also when it turns out to be the place of `first`.
+    pub async fn make_ready_for_copy(
+        &self,
+        first: &Place,
+        invocation: &Invocation,
+        makes_folder: bool,
+    ) -> Outcome<()> {
         self.store.prepare(makes_folder).await?;
+        // A way that led through a folder that was missing can be followed now.
+        if self.place().is_same(first) {
+            return Err(same_place());
+        }
         if Repository::exists(self.store.as_ref()).await? {
             return Ok(());
         }
@@ -266,9 +278,15 @@ impl Target {
 
     /// Whether both are one place, as far as their addresses tell.
     pub fn is_same_place(&self, other: &Self) -> bool {
-        let folder = folder_identity(&self.destination);
-        self.store.location() == other.store.location()
-            || (folder.is_some() && folder == folder_identity(&other.destination))
+        self.place().is_same(&other.place())
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place {
+            location: self.store.location(),
+            folder: folder_identity(&self.destination),
+        }
     }
 
     /// Tries out a target behind a network before anything is entrusted to it.
@@ -376,6 +394,27 @@ impl Target {
         }
         Ok(connection)
     }
+}
+
+/// Where a destination is, as far as its address tells.
+pub struct Place {
+    location: String,
+    /// Device and inode of a local folder.
+    folder: Option<(u64, u64)>,
+}
+
+impl Place {
+    fn is_same(&self, other: &Self) -> bool {
+        self.location == other.location || (self.folder.is_some() && self.folder == other.folder)
+    }
+}
+
+/// Refuses a second destination that is the first.
+pub fn same_place() -> Failure {
+    failed(
+        ids::INVALID_DESTINATION,
+        "both destinations are the same place; a second one must lie somewhere else",
+    )
 }
 
 /// Device and inode of the folder of this machine that the destination is, if it is one and there.

@@ -303,3 +303,14 @@ fn the_destination_of_the_backup_is_no_copy_of_itself() {
         assert_eq!(entry["Result"], "Error", "{entry}");
     }
 }
+
+#[test]
+fn a_further_destination_that_is_the_backup_itself_by_a_way_that_is_not_there_yet_is_no_copy() {
+    let (world, _) = world();
+    let entry = backup_followed_by(
+        &world,
+        serde_json::json!({"url": world.path("missing/../destination")}),
+        3,
+    );
+    assert_eq!(entry["Result"], "Error", "{entry}");
+}

@@ -232,7 +232,10 @@ impl RemoteSync {
                 .console
                 .line(format!("Copying the backup to {location}"))?;
             results.push(
-                match entry.follow(invocation, connection, &second, monitor).await {
+                match entry
+                    .follow(invocation, connection, &first, &second, monitor)
+                    .await
+                {
                     Ok(values) => values,
                     // The backup is done whatever becomes of its copies.
                     Err(Failure::User(error)) if !invocation.control.is_tripped() => {
@@ -337,6 +340,7 @@ impl Entry {
         &self,
         invocation: &Invocation,
         connection: &Connection,
+        first: &Target,
         second: &Target,
         monitor: &Monitor,
     ) -> Outcome<Value> {
@@ -353,7 +357,7 @@ impl Entry {
         };
         if !settings.dry_run {
             second
-                .make_ready_for_copy(invocation, self.auto_create_folders)
+                .make_ready_for_copy(&first.place(), invocation, self.auto_create_folders)
                 .await?;
         }
         let report = follow(invocation, connection, second, settings, monitor).await?;

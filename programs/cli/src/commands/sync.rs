@@ -7,13 +7,13 @@ use duplicati_actors::{
     events::Monitor,
     follow::{FollowOptions, FollowReport, Recheck, run_follow},
 };
-use duplicati_programs_common::{ExitCode, error_id::ids};
+use duplicati_programs_common::ExitCode;
 use serde_json::{Value, json};
 
 use super::test::SHOWN_MAX;
 use crate::{
-    connection::{Connection, Target, folder_identity},
-    failure::{Outcome, failed},
+    connection::{Connection, Target, same_place},
+    failure::Outcome,
     invocation::Invocation,
     output::{
         progress::{ProgressDisplay, Work},
@@ -38,24 +38,16 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
         read_back: options.bool("sync-verify-hash"),
     };
     let (first, second) = (Target::of(invocation)?, Target::at(invocation, 1)?);
-    let same_place = || {
-        failed(
-            ids::INVALID_DESTINATION,
-            "both destinations are the same place; a second one must lie somewhere else",
-        )
-    };
     if first.is_same_place(&second) {
         return Err(same_place());
     }
-    let here = folder_identity(&first.destination);
+    let here = first.place();
     let connection = first.open_to_read(invocation).await?;
     if !settings.dry_run {
         let makes_folder = !options.bool("disable-autocreate-folder");
-        second.make_ready_for_copy(invocation, makes_folder).await?;
-        // A way that led through a folder that was missing can be followed now.
-        if here.is_some() && here == folder_identity(&second.destination) {
-            return Err(same_place());
-        }
+        second
+            .make_ready_for_copy(&here, invocation, makes_folder)
+            .await?;
     }
     let monitor = invocation.monitor();
     let report = follow(invocation, &connection, &second, settings, &monitor).await?;
