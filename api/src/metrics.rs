@@ -73,7 +73,7 @@ pub async fn serve(Extract(app): Extract<App>, headers: HeaderMap) -> Answer<Res
         (Some(Presented::Bearer(token)), Some(known)) => is_same(token.as_bytes(), known.as_bytes()),
         _ => false,
     };
-    if !has_own_token && !access::is_allowed(&app, &headers).await {
+    if !has_own_token && !access::is_allowed(&app, &headers).await? {
         return Ok((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response());
     }
     let text = render(&app).await?;

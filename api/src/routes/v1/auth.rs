@@ -157,12 +157,14 @@ pub async fn logout(State(app): State<App>, headers: HeaderMap, OptionalBody(_):
     ))
 }
 
-pub async fn status(State(app): State<App>, headers: HeaderMap) -> Json<Value> {
-    if !access::is_allowed(&app, &headers).await {
-        return Json(json!({"authorized": false, "message": "Not authorized"}));
+pub async fn status(State(app): State<App>, headers: HeaderMap) -> Answer<Json<Value>> {
+    if !access::is_allowed(&app, &headers).await? {
+        return Ok(Json(json!({"authorized": false, "message": "Not authorized"})));
     }
     let token = app.auth.operation_token("websocket", app.now().as_second()).ok();
-    Json(json!({"authorized": true, "message": "Authorized", "socketToken": token}))
+    Ok(Json(
+        json!({"authorized": true, "message": "Authorized", "socketToken": token}),
+    ))
 }
 
 pub async fn issue_signin_token(
