@@ -169,8 +169,8 @@ async fn ask(base: &str, path: &str, expression: &str) -> Value {
     let query: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let answer = reqwest::get(format!("{base}/api/v1/{path}?query={query}")).await;
     match answer {
-        Ok(answer) => answer.json().await.unwrap(),
-        // It listens before it answers.
+        // It listens before it answers, and answers before it is ready.
+        Ok(answer) => answer.json().await.unwrap_or(Value::Null),
         Err(_) => Value::Null,
     }
 }
