@@ -150,6 +150,28 @@ impl Schedule {
         Some(Due { now: is_due, next })
     }
 
+    /// The longest time between two runs, seconds, with the days on which nothing may run. A month counts as 30 days, a year as 365.
+    pub fn longest_interval_seconds(&self) -> i64 {
+        const DAY: i64 = 86_400;
+        const WEEK: i64 = 7;
+        let repeat = self.repeat.flat_seconds().unwrap_or(i64::MAX);
+        // Whole weeks come back to the same day.
+        if self.allowed_days.is_empty() || repeat % (WEEK * DAY) == 0 {
+            return repeat;
+        }
+        let is_allowed = |day: i64| {
+            let mut days = self.allowed_days.iter();
+            days.any(|allowed| i64::from(allowed.to_monday_zero_offset()) == day % WEEK)
+        };
+        // From each allowed day to the next one, around the week.
+        let blocked = (0..WEEK).filter(|day| is_allowed(*day)).map(|day| {
+            (1..=WEEK)
+                .find(|ahead| is_allowed(day + ahead))
+                .map_or(0, |ahead| ahead - 1)
+        });
+        repeat.saturating_add(blocked.max().unwrap_or(0) * DAY)
+    }
+
     fn on_allowed_day(
         &self,
         mut time: Timestamp,
@@ -226,6 +248,30 @@ mod tests {
         let due = schedule("2026-03-01T13:00:00Z", "1D").due(time("2026-03-01T12:00:00Z"), &TimeZone::UTC);
         let next = time("2026-03-01T13:00:00Z");
         assert_eq!(due, Some(Due { now: false, next }));
+    }
+
+    #[test]
+    fn the_longest_interval_counts_the_days_without_a_run() {
+        let longest = |repeat: &str, days: &[Weekday]| {
+            let mut schedule = schedule("2026-03-01T13:00:00Z", repeat);
+            schedule.allowed_days = days.to_vec();
+            schedule.longest_interval_seconds()
+        };
+        use Weekday::{Friday, Monday, Saturday, Sunday, Thursday, Tuesday, Wednesday};
+        let day = 86_400;
+        assert_eq!(longest("1D", &[]), day);
+        assert_eq!(
+            longest("1D", &[Monday, Tuesday, Wednesday, Thursday, Friday]),
+            3 * day
+        );
+        assert_eq!(
+            longest("1h", &[Monday, Tuesday, Wednesday, Thursday, Friday]),
+            2 * day + 3_600
+        );
+        assert_eq!(longest("1D", &[Saturday, Sunday]), 6 * day);
+        assert_eq!(longest("1D", &[Sunday]), 7 * day);
+        assert_eq!(longest("2W", &[Monday]), 14 * day);
+        assert_eq!(longest("6h", &[Monday, Thursday]), 3 * day + 6 * 3_600);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{error::ApiError, state::App};
+use crate::{
+    error::{Answer, ApiError},
+    state::App,
+};
 
 /// Host names that always mean this machine.
 const OWN_NAMES: [&str; 2] = ["localhost", "localhost.localdomain"];
@@ -32,23 +35,25 @@ pub fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
     }
 }
 
-/// Whether a request may pass.
-pub async fn is_allowed(app: &App, headers: &HeaderMap) -> bool {
-    match presented(headers) {
+/// Whether a request may pass. A database that does not answer is no reason to sign anybody out.
+pub async fn is_allowed(app: &App, headers: &HeaderMap) -> Answer<bool> {
+    Ok(match presented(headers) {
         Some(Presented::Bearer(token)) => {
             app.auth
                 .is_access(&app.database, token, app.now().as_second())
-                .await
+                .await?
         }
         Some(Presented::PreAuth(token)) => app.auth.is_pre_auth(token),
         None => false,
-    }
+    })
 }
 
 /// Lets requests with a good token pass.
 pub async fn require_token(Extract(app): Extract<App>, request: Request, next: Next) -> Response {
-    if is_allowed(&app, request.headers()).await {
-        return next.run(request).await;
+    match is_allowed(&app, request.headers()).await {
+        Ok(true) => return next.run(request).await,
+        Ok(false) => {}
+        Err(error) => return error.into_response(),
     }
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
 }

@@ -12,6 +12,7 @@ pub mod commands_port;
 pub mod database;
 pub mod dto;
 pub mod error;
+pub mod https;
 pub mod hub;
 pub mod json;
 pub mod live_log;

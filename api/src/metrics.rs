@@ -19,7 +19,7 @@ use crate::{
     access::{self, Presented},
     auth::password::is_same,
     error::Answer,
-    model::Backup,
+    model::{Backup, Schedule},
     state::{App, State},
 };
 
@@ -73,7 +73,7 @@ pub async fn serve(Extract(app): Extract<App>, headers: HeaderMap) -> Answer<Res
         (Some(Presented::Bearer(token)), Some(known)) => is_same(token.as_bytes(), known.as_bytes()),
         _ => false,
     };
-    if !has_own_token && !access::is_allowed(&app, &headers).await {
+    if !has_own_token && !access::is_allowed(&app, &headers).await? {
         return Ok((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response());
     }
     let text = render(&app).await?;
@@ -220,6 +220,22 @@ async fn render(app: &State) -> Answer<String> {
             &[("backup_id", id), ("backup_name", name)],
             next.as_second() as f64,
         );
+    }
+
+    let mut family = Family::new(
+        &mut text,
+        "duplicati_backup_schedule_interval_seconds",
+        "gauge",
+        "The longest time between two runs by schedule.",
+    );
+    let schedules = app.database.schedules().await?;
+    for backup in &backups {
+        if let Some(rules) = schedules.get(&backup.id).and_then(Schedule::rules) {
+            family.value(
+                &[("backup_id", &backup.id), ("backup_name", &backup.name)],
+                rules.longest_interval_seconds() as f64,
+            );
+        }
     }
 
     type Count<'a> = &'a dyn Fn(&JobCounters) -> f64;

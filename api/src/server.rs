@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Serving, and what goes on beside it: progress, the pruning of logs, the end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use duplicati_actors::scheduler::Scheduler;
 use jiff::SignedDuration;
-use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
-use crate::{hub::Change, pause, routes::routes, schedules::Schedules, state::App};
+use crate::{
+    https::listener::{Listener, Peer},
+    hub::Change,
+    pause,
+    routes::routes,
+    schedules::Schedules,
+    state::App,
+};
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -98,8 +105,8 @@ pub async fn prune_logs(app: App, keep_seconds: i64) {
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(app: &App, listener: TcpListener, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-    let service = routes(app).into_make_service_with_connect_info::<SocketAddr>();
+pub async fn serve(app: &App, listener: Listener, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    let service = routes(app).into_make_service_with_connect_info::<Peer>();
     tokio::select! {
         served = async { axum::serve(listener, service).await } => served,
         () = stop => Ok(()),

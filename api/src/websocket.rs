@@ -60,7 +60,7 @@ enum Credential {
 pub async fn connect(Extract(app): Extract<App>, query: Query, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let given = query.text("token").map(str::to_owned);
-    let by_header = access::is_allowed(&app, &parts.headers).await;
+    let by_header = access::is_allowed(&app, &parts.headers).await.unwrap_or(false);
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &app).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -92,6 +92,7 @@ async fn check(app: &App, token: &str, is_first_message: bool) -> Option<Credent
     app.auth
         .is_access(&app.database, token, now)
         .await
+        .unwrap_or(false)
         .then(|| Credential::Access(token.to_owned()))
 }
 
@@ -171,11 +172,11 @@ async fn serve(app: App, mut socket: WebSocket, credential: Option<Credential>) 
                 Credential::Lasting => Ok(()),
                 Credential::Access(token) => {
                     let now = client.app.now().as_second();
-                    if client.app.auth.is_access(&client.app.database, token, now).await {
-                        Ok(())
-                    } else {
+                    // A database that does not answer for a while ends no session.
+                    if let Ok(false) = client.app.auth.is_access(&client.app.database, token, now).await {
                         return close(client.socket, CLOSE_UNAUTHORIZED, "The session has ended").await;
                     }
+                    Ok(())
                 }
             },
         };

@@ -61,6 +61,7 @@ def installed(material: Material, form: str) -> Tree:
     if kind.unit == "duplicati":
         tree.file(f"{doc}/examples/unprivileged.conf", source.text("unprivileged.conf"))
         tree.file(f"{doc}/examples/duplicati.rules.yml", (ROOT / "packaging/monitoring/duplicati.rules.yml").read_bytes())
+        tree.file(f"{doc}/examples/duplicati-dashboard.json", (ROOT / "packaging/monitoring/duplicati-dashboard.json").read_bytes())
     if form == "deb":
         tree.file(f"{doc}/copyright", _copyright(material.origin.when.year))
         tree.file(f"{doc}/changelog.gz", gzipped(_changelog(material)))

@@ -303,12 +303,22 @@ impl Auth {
     }
 
     /// Whether an access token is good now.
-    pub async fn is_access(&self, database: &Database, access_token: &str, now: i64) -> bool {
-        match self.key().check(access_token, now).map(|claims| claims.kind) {
-            Some(Kind::Access { family }) if family == TEMPORARY_FAMILY => true,
-            Some(Kind::Access { family }) => matches!(database.family(&family).await, Ok(Some(_))),
-            _ => false,
-        }
+    ///
+    /// # Errors
+    /// When the database does not answer, so that nobody knows.
+    pub async fn is_access(
+        &self,
+        database: &Database,
+        access_token: &str,
+        now: i64,
+    ) -> Result<bool, crate::database::DatabaseError> {
+        Ok(
+            match self.key().check(access_token, now).map(|claims| claims.kind) {
+                Some(Kind::Access { family }) if family == TEMPORARY_FAMILY => true,
+                Some(Kind::Access { family }) => database.family(&family).await?.is_some(),
+                _ => false,
+            },
+        )
     }
 
     /// Whether a token is one of those that were given at the start.

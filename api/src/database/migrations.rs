@@ -6,18 +6,21 @@ use super::{Database, DatabaseError};
 /// In order; the position plus one is the number.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
 
+/// The advisory lock of PostgreSQL under which the schema changes; a number that others will hardly take.
+const MIGRATION_LOCK: i64 = 0x6475_706c_0001;
+
 /// Brings the schema up to date.
 pub(super) async fn run(database: &Database) -> Result<(), DatabaseError> {
     let mut transaction = database.begin().await?;
+    if database.is_postgres() {
+        // Two servers that start at once must not both change the schema; making a table that may be there is such a change as well.
+        transaction
+            .script(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            .await?;
+    }
     transaction
         .script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)".to_owned())
         .await?;
-    if database.is_postgres() {
-        // Two servers that start at once must not both change the schema.
-        transaction
-            .script("LOCK TABLE schema_version IN EXCLUSIVE MODE".to_owned())
-            .await?;
-    }
     let rows = transaction
         .rows(
             "SELECT version FROM schema_version ORDER BY version DESC LIMIT 1",
@@ -36,7 +39,15 @@ pub(super) async fn run(database: &Database) -> Result<(), DatabaseError> {
         "INTEGER PRIMARY KEY AUTOINCREMENT"
     };
     for (position, text) in MIGRATIONS.iter().enumerate().skip(found as usize) {
-        transaction.script(text.replace("{identity}", identity)).await?;
+        let text = text.replace("{identity}", identity);
+        let text = if database.is_postgres() {
+            // SQLite compares texts by their bytes and knows the letters of ASCII only. The order of a language would sort and compare
+            // names in another way.
+            text.replace(" TEXT", " TEXT COLLATE \"C\"")
+        } else {
+            text
+        };
+        transaction.script(text).await?;
         transaction
             .execute(
                 "INSERT INTO schema_version (version) VALUES ($1)",

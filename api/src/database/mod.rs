@@ -6,6 +6,7 @@
 
 pub mod backups;
 pub mod families;
+pub mod instance;
 pub mod logs;
 mod migrations;
 pub mod rows;
@@ -13,7 +14,10 @@ pub mod seal;
 pub mod settings;
 pub mod ui_storage;
 
-use std::{path::Path, str::FromStr, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use rows::{Row, Value};
 use seal::Sealer;
@@ -22,11 +26,14 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections at once. Statements are short, and SQLite writes one at a time anyway.
 const CONNECTIONS_MAX: u32 = 4;
 /// How long a statement waits for another one that writes, seconds.
 const BUSY_SECONDS: u64 = 10;
+/// How long a statement waits for a connection to PostgreSQL, which may be starting again, seconds.
+const CONNECT_SECONDS: u64 = 10;
 
 /// The database cannot do what is asked.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +44,12 @@ pub enum DatabaseError {
         "the server database was written by a later version (schema {found}, this program knows {known}); use that version"
     )]
     Newer { found: i64, known: i64 },
+    #[error(
+        "the PostgreSQL database has the encoding {0}, which cannot hold every file name; make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding(String),
+    #[error("another server uses this database, and two would run every job twice; end the other one")]
+    InUse,
     #[error("{0}")]
     Seal(#[from] seal::SealError),
     #[error("the server database holds a value that cannot be read: {0}")]
@@ -46,7 +59,12 @@ pub enum DatabaseError {
 #[derive(Clone)]
 enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres {
+        pool: PgPool,
+        /// One place: transactions of this server follow each other, as SQLite's do, or two that touch the same rows in another order would
+        /// each wait for the other until PostgreSQL ends one of them.
+        writer: Arc<Semaphore>,
+    },
 }
 
 /// An open database.
@@ -59,7 +77,7 @@ pub struct Database {
 /// Several statements that count together or not at all.
 pub enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, OwnedSemaphorePermit),
 }
 
 impl Database {
@@ -105,11 +123,31 @@ impl Database {
     /// # Errors
     /// When it cannot be reached.
     pub async fn open_postgres(url: &str) -> Result<Self, DatabaseError> {
+        let database = Self::open_existing_postgres(url).await?;
+        let rows = database.rows("SHOW server_encoding", &[]).await?;
+        let encoding = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;
+        if encoding != "UTF8" {
+            return Err(DatabaseError::Encoding(encoding));
+        }
+        migrations::run(&database).await?;
+        Ok(database)
+    }
+
+    /// Opens a PostgreSQL database that is there, to read it. Nothing is made and nothing is brought up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn open_existing_postgres(url: &str) -> Result<Self, DatabaseError> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_secs(CONNECT_SECONDS))
             .connect_with(PgConnectOptions::from_str(url)?)
             .await?;
-        Self::migrated(Pool::Postgres(pool)).await
+        let writer = Arc::new(Semaphore::new(1));
+        Ok(Self {
+            pool: Pool::Postgres { pool, writer },
+            sealer: None,
+        })
     }
 
     async fn migrated(pool: Pool) -> Result<Self, DatabaseError> {
@@ -119,7 +157,7 @@ impl Database {
     }
 
     fn is_postgres(&self) -> bool {
-        matches!(self.pool, Pool::Postgres(_))
+        matches!(self.pool, Pool::Postgres { .. })
     }
 
     /// Runs a statement and gives the number of rows that it touched.
@@ -129,7 +167,7 @@ impl Database {
                 .execute(pool)
                 .await?
                 .rows_affected(),
-            Pool::Postgres(pool) => rows::bind_postgres(sql, values)
+            Pool::Postgres { pool, .. } => rows::bind_postgres(sql, values)
                 .execute(pool)
                 .await?
                 .rows_affected(),
@@ -143,7 +181,7 @@ impl Database {
                 let rows = rows::bind_sqlite(sql, values).fetch_all(pool).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Pool::Postgres(pool) => {
+            Pool::Postgres { pool, .. } => {
                 let rows = rows::bind_postgres(sql, values).fetch_all(pool).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
@@ -155,7 +193,12 @@ impl Database {
         Ok(match &self.pool {
             // A transaction that began by reading could not go on to write when another one was faster.
             Pool::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Pool::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            Pool::Postgres { pool, writer } => {
+                let permit = Arc::clone(writer).acquire_owned().await;
+                // Nobody closes it.
+                let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+                Transaction::Postgres(pool.begin().await?, permit)
+            }
         })
     }
 
@@ -182,7 +225,7 @@ impl Database {
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(pool) => pool.close().await,
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::Postgres { pool, .. } => pool.close().await,
         }
     }
 }
@@ -198,7 +241,7 @@ impl Transaction {
                 .execute(&mut **transaction)
                 .await?
                 .rows_affected(),
-            Self::Postgres(transaction) => rows::bind_postgres(sql, values)
+            Self::Postgres(transaction, _permit) => rows::bind_postgres(sql, values)
                 .execute(&mut **transaction)
                 .await?
                 .rows_affected(),
@@ -217,7 +260,7 @@ impl Transaction {
                     .await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres(transaction) => {
+            Self::Postgres(transaction, _permit) => {
                 let rows = rows::bind_postgres(sql, values)
                     .fetch_all(&mut **transaction)
                     .await?;
@@ -231,7 +274,9 @@ impl Transaction {
         let safe = sqlx::AssertSqlSafe(sql);
         match self {
             Self::Sqlite(transaction) => sqlx::raw_sql(safe).execute(&mut **transaction).await.map(drop)?,
-            Self::Postgres(transaction) => sqlx::raw_sql(safe).execute(&mut **transaction).await.map(drop)?,
+            Self::Postgres(transaction, _permit) => {
+                sqlx::raw_sql(safe).execute(&mut **transaction).await.map(drop)?
+            }
         }
         Ok(())
     }
@@ -239,7 +284,7 @@ impl Transaction {
     pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
+            Self::Postgres(transaction, _permit) => transaction.commit().await?,
         }
         Ok(())
     }

@@ -47,10 +47,19 @@ pub(super) fn bind_sqlite(sql: &'static str, values: &[Value]) -> Query<'static,
         .iter()
         .cloned()
         .fold(sqlx::query(sql), |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::OptionalText(text) => query.bind(text),
+            Value::Text(text) => query.bind(storable(text)),
+            Value::OptionalText(text) => query.bind(text.map(storable)),
             Value::Integer(number) => query.bind(number),
         })
+}
+
+/// PostgreSQL takes no character zero in a text. It says nothing in any of ours, and both databases shall keep the same.
+fn storable(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
 }
 
 pub(super) fn bind_postgres(sql: &'static str, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
@@ -58,8 +67,8 @@ pub(super) fn bind_postgres(sql: &'static str, values: &[Value]) -> Query<'stati
         .iter()
         .cloned()
         .fold(sqlx::query(sql), |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::OptionalText(text) => query.bind(text),
+            Value::Text(text) => query.bind(storable(text)),
+            Value::OptionalText(text) => query.bind(text.map(storable)),
             Value::Integer(number) => query.bind(number),
         })
 }

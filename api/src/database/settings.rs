@@ -19,6 +19,8 @@ pub const SERVER: i64 = -2;
 const SECRETS: &[&str] = &[
     "jwt-config",
     "pbkdf-config",
+    // With its key.
+    "server-ssl-certificate",
     "server-ssl-certificate-password",
     "server-ca-certificate-key",
 ];

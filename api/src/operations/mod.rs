@@ -8,13 +8,17 @@ pub mod ended;
 pub mod listing;
 pub mod removal;
 
-use std::{ffi::OsString, sync::Arc};
+use std::{
+    ffi::OsString,
+    sync::{Arc, OnceLock},
+};
 
 use duplicati_actors::job_queue::{JobContext, JobOutcome, JobRequest};
 use jiff::Timestamp;
 
 use crate::{
     commands_port::{CommandCall, CommandEnd, LogLine, LogListener},
+    database::{DatabaseError, logs::Notification},
     error::Answer,
     hub::Change,
     live_log::LiveLine,
@@ -133,17 +137,58 @@ pub fn listener(state: &State, backup_id: Option<String>, task_id: Option<u64>) 
     })
 }
 
-/// Runs a command for a job outside of the queue: something that only reads.
+/// The id of a warning that must not be lost: the destination holds another repository than this machine has used there.
+const EXCHANGED: &str = "RepositoryChanged";
+
+/// Runs a command for a job outside of the queue: something that only reads. A repository that was exchanged can be looked at, and the user is
+/// told; backups to it are refused by themselves.
 pub async fn read(app: &App, backup: &Backup, operation: &Operation) -> CommandEnd {
-    app.commands
+    let doubt = Arc::new(OnceLock::new());
+    let heard = Arc::clone(&doubt);
+    let end = app
+        .commands
         .run(CommandCall {
             arguments: arguments::of(app, backup, operation),
             control: duplicati_actors::control::RunControl::new(),
             progress: Arc::default(),
-            listener: Arc::new(|_| {}),
+            listener: Arc::new(move |line: LogLine| {
+                if line.id == EXCHANGED {
+                    let _first = heard.set(line.text).is_ok();
+                }
+            }),
             is_json: true,
         })
-        .await
+        .await;
+    if let Some(doubt) = doubt.get()
+        && let Err(error) = tell_of_exchange(app, backup, doubt).await
+    {
+        tracing::error!(%error, backup = %backup.id, "failed to note that a repository was exchanged");
+    }
+    end
+}
+
+/// Leaves a message, unless there is one already.
+async fn tell_of_exchange(app: &App, backup: &Backup, doubt: &str) -> Result<(), DatabaseError> {
+    let is_same = |one: &Notification| {
+        one.backup_id.as_ref() == Some(&backup.id) && one.message_id.as_deref() == Some(EXCHANGED)
+    };
+    if app.database.notifications().await?.iter().any(is_same) {
+        return Ok(());
+    }
+    tracing::warn!(id = EXCHANGED, backup = %backup.id, "{doubt}");
+    let notification = Notification {
+        kind: "Warning".to_owned(),
+        title: format!("The destination of {} was exchanged", backup.name),
+        message: doubt.to_owned(),
+        backup_id: Some(backup.id.clone()),
+        time: crate::dto::time::iso(app.now()),
+        message_id: Some(EXCHANGED.to_owned()),
+        ..Notification::default()
+    };
+    app.database.add_notification(&notification).await?;
+    ended::recount_unread(app).await?;
+    app.hub.tell(Change::Notifications);
+    Ok(())
 }
 
 /// Notes an unread warning or error, and tells everybody.

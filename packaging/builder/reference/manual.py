@@ -18,6 +18,7 @@ _ENVIRONMENT = {
     "duplicati-backend-tool": [("AUTH_USERNAME, AUTH_PASSWORD", "Name and password at the destination, when the options are absent.")],
     "duplicati-backend-tester": [("AUTH_USERNAME, AUTH_PASSWORD", "Name and password at the destination, when the options are absent.")],
     "duplicati-server": [("SETTINGS_ENCRYPTION_KEY", "The key for secrets in the server database.")],
+    "duplicati-configure": [("SETTINGS_ENCRYPTION_KEY", "The key for secrets in the server database.")],
     "duplicati-server-util": [("SETTINGS_ENCRYPTION_KEY", "The key for secrets in the server database.")],
 }
 

@@ -14,7 +14,7 @@ pub struct Program {
 }
 
 /// All of them, in the order in which they are listed.
-pub const PROGRAMS: [Program; 6] = [
+pub const PROGRAMS: [Program; 7] = [
     Program {
         name: "duplicati-cli",
         summary: "stores, restores and looks after backups",
@@ -29,6 +29,11 @@ pub const PROGRAMS: [Program; 6] = [
         name: "duplicati-server-util",
         summary: "tells a running server what to do",
         run: duplicati_server_util::run,
+    },
+    Program {
+        name: "duplicati-configure",
+        summary: "makes certificates for the server and closes its data folder",
+        run: duplicati_configure::run,
     },
     Program {
         name: "duplicati-backend-tool",

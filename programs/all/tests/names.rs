@@ -12,10 +12,11 @@ use std::{
 
 const FILE: &str = env!("CARGO_BIN_EXE_duplicati-programs");
 /// Each program with words of its help that no other program says.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("duplicati-cli", "compare"),
     ("duplicati-server", "--webservice-port"),
     ("duplicati-server-util", "list-backups"),
+    ("duplicati-configure", "secure-datafolder"),
     ("duplicati-backend-tool", "CREATEFOLDER"),
     ("duplicati-backend-tester", "--reruns"),
     ("duplicati-sync-tool", "--verify-get-after-put"),

@@ -129,7 +129,8 @@ impl Target {
         let (repository, unlock) = self.open_repository(invocation, pin.as_ref()).await?;
         // What is restored can be looked at; only what is stored is lost to whoever exchanged it.
         let standing = Standing::of(&repository, pin.as_ref());
-        if let Some(doubt) = standing.doubt(&self.destination.to_string()) {
+        if let Some(doubt) = standing.doubt(&self.destination.to_string(), invocation.options.path("dbpath"))
+        {
             invocation.log.warning("RepositoryChanged", &doubt);
         }
         // The database is that of the repository before: opening it for this one would make it forget which one that was.
@@ -367,7 +368,8 @@ impl Target {
         let lock = lock(&database)?;
         if !is_trusted {
             let pin = LocalState::pinned(&database)?;
-            if let Some(doubt) = Standing::of(&repository, pin.as_ref()).doubt(&self.destination.to_string())
+            if let Some(doubt) = Standing::of(&repository, pin.as_ref())
+                .doubt(&self.destination.to_string(), invocation.options.path("dbpath"))
             {
                 return Err(failed(ids::REPOSITORY_CHANGED, doubt));
             }

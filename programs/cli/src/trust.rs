@@ -2,6 +2,8 @@
 //! Whether a repository is the one that this machine has used before. Whoever may write at the target can put another one in its place, or a key file that seals
 //! for somebody else; what is stored after that is theirs to read.
 
+use std::path::Path;
+
 use duplicati_engine::{index::local::Pin, repository::Repository};
 
 /// How a repository compares with what the local database remembers.
@@ -41,10 +43,11 @@ impl Standing {
         }
     }
 
-    /// What to tell the user, if anything.
-    pub fn doubt(&self, destination: &str) -> Option<String> {
+    /// What to tell the user, if anything. A local database that was named must be named again, or another one would learn to trust.
+    pub fn doubt(&self, destination: &str, database: Option<&Path>) -> Option<String> {
+        let database = database.map_or_else(String::new, |path| format!(" --dbpath={}", path.display()));
         let way_out = format!(
-            "Ask whoever else uses it. If it was meant, 'duplicati-cli key trust {destination}' makes this machine use it from now on"
+            "Ask whoever else uses it. If it was meant, 'duplicati-cli key trust {destination}{database}' makes this machine use it from now on"
         );
         match self {
             Self::Fine => None,
@@ -59,7 +62,7 @@ impl Standing {
             Self::Rivals(keys) => Some(format!(
                 "the key files {} at {destination} open with the key at hand and seal for different recipients, so one of them may have been put there by \
                  somebody who wants to read what is stored from now on. Find out which is yours ('key list' shows label and date), remove the other with 'key \
-                 remove', or name yours: 'duplicati-cli key trust {destination} <key>'",
+                 remove', or name yours: 'duplicati-cli key trust {destination} <key>{database}'",
                 keys.join(", ")
             )),
         }

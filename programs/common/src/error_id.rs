@@ -129,6 +129,7 @@ error_ids! {
     FILTERS_IN_FILE_AND_COMMAND_LINE = "FiltersInFileAndCommandLine",
     INVALID_DESTINATION = "InvalidDestination",
     OPTION_NOT_SUPPORTED = "OptionNotSupported",
+    CERTIFICATE_UNUSABLE = "CertificateUnusable",
     DATA_FOLDER_UNUSABLE = "DataFolderUnusable",
     LOCAL_DATABASE_LIST_UNUSABLE = "LocalDatabaseListUnusable",
     LOCAL_DATABASE_UNUSABLE = "LocalDatabaseUnusable",

@@ -10,6 +10,7 @@ const WITH_VALUE: &[&str] = &[
     "password",
     "hosturl",
     "server-datafolder",
+    "server-database-url",
     "settings-file",
     "settings-encryption-key",
     "secret-provider",
@@ -164,6 +165,13 @@ impl Arguments {
         {
             options.insert("settings-encryption-key", key.to_owned());
         }
+        if !options.contains_key("server-database-url")
+            && let Some(url) = environment
+                .variable("DUPLICATI__SERVER_DATABASE_URL")
+                .and_then(|url| url.to_str())
+        {
+            options.insert("server-database-url", url.to_owned());
+        }
         Ok(Self {
             command,
             positional,
@@ -214,7 +222,7 @@ pub fn help() -> String {
     }
     text.push_str(
         "\nOptions of all commands:\n  --hosturl=http://127.0.0.1:8200  --password=X  --server-datafolder=DIR  --settings-file=FILE\n  \
-         --settings-encryption-key=X  --json\n",
+         --settings-encryption-key=X  --server-database-url=URL  --host-cert=SHA1  --insecure  --json\n",
     );
     text
 }

@@ -3,19 +3,18 @@
 
 use std::io::IsTerminal;
 
-use duplicati_api::{auth::signin_token_from, database::Database};
-use duplicati_engine::clock::{Clock, SystemClock};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
     arguments::Arguments,
+    machine,
     session::{self, Remembered},
+    trust,
 };
 
-/// How long an answer may take, seconds.
-const ANSWER_SECONDS: u64 = 120;
-const DATABASE_FILE: &str = "Duplicati-server.sqlite";
+/// Characters of an answer in plain text that are shown.
+const SHOWN_CHARS: usize = 200;
 
 /// Why a command did not succeed.
 pub struct Failure {
@@ -54,22 +53,10 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
-        let mut builder = reqwest::Client::builder()
-            .timeout(std::time::Duration::from_secs(ANSWER_SECONDS))
-            .danger_accept_invalid_certs(
-                arguments.text("host-cert") == Some("*") || arguments.is_on("insecure"),
-            );
-        if is_plain(arguments.url()) {
-            // A machine without any certificate authority can still talk to its own server.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder
-            .build()
-            .map_err(|error| Failure::new(format!("failed to start: {error}")))?;
+    pub async fn new(arguments: &'a Arguments) -> Result<Self, Failure> {
         Ok(Self {
             arguments,
-            http,
+            http: trust::client(arguments).await?,
             access_token: None,
         })
     }
@@ -93,13 +80,27 @@ impl<'a> Client<'a> {
         if let Some(token) = &self.access_token {
             request = request.bearer_auth(token);
         }
-        request.send().await.map_err(|error| {
+        let answered = request.send().await.map_err(|error| {
             Failure::new(format!(
-                "failed to reach the server at {}: {}",
+                "failed to reach the server at {}: {}{}",
                 self.arguments.url(),
-                error.without_url()
+                trust::reason(&error),
+                trust::advice(&error)
             ))
-        })
+        });
+        let response = answered?;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_text = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        if response.status() == StatusCode::BAD_REQUEST && is_text {
+            // No answer of the API: the port speaks HTTPS only, and says so.
+            let said = response.text().await.unwrap_or_default();
+            return Err(Failure::of_user(format!(
+                "{}: {}",
+                self.arguments.url(),
+                shown(&said)
+            )));
+        }
+        Ok(response)
     }
 
     /// The body of a request that must succeed.
@@ -197,7 +198,7 @@ impl<'a> Client<'a> {
                 return Ok(());
             }
         }
-        if let Some(token) = self.token_of_same_machine().await {
+        if let Some(token) = machine::token(self.arguments).await {
             let body = json!({"SigninToken": token, "RememberMe": true});
             let response = self
                 .send(Method::POST, "/api/v1/auth/signin", Some(&body), None)
@@ -230,27 +231,6 @@ impl<'a> Client<'a> {
         }))
     }
 
-    /// A sign-in token made from the server database, for whoever may read it.
-    async fn token_of_same_machine(&self) -> Option<String> {
-        let url = self.arguments.url();
-        let is_here = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
-            .iter()
-            .any(|own| {
-                url.strip_prefix(own)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-            });
-        let path = self.arguments.data_folder.join(DATABASE_FILE);
-        if !is_here || !path.exists() {
-            return None;
-        }
-        let mut database = Database::open_existing_sqlite(&path).await.ok()?;
-        let key = self.arguments.text("settings-encryption-key");
-        database.use_known_key(key).await.ok()?;
-        let token = signin_token_from(&database, SystemClock.now().seconds).await;
-        database.close().await;
-        token
-    }
-
     /// Ends the remembered session.
     pub async fn sign_out(&mut self) -> Result<(), Failure> {
         if let Some(session) = session::find(&self.arguments.settings_file(), self.arguments.url()) {
@@ -268,15 +248,13 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether no TLS is spoken with the server.
-fn is_plain(url: &str) -> bool {
-    url.split_once("://")
-        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
-}
-
 fn reason(status: StatusCode, bytes: &[u8]) -> String {
     serde_json::from_slice::<Value>(bytes)
         .ok()
         .and_then(|body| body["Error"].as_str().map(str::to_owned))
         .unwrap_or_else(|| format!("the server answered with status {}", status.as_u16()))
+}
+
+fn shown(text: &str) -> String {
+    text.trim().chars().take(SHOWN_CHARS).collect()
 }

@@ -26,7 +26,7 @@ const POLL_SECONDS_DEFAULT: u64 = 5;
 
 /// Carries a command out.
 pub async fn run(arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
-    let mut client = Client::new(arguments)?;
+    let mut client = Client::new(arguments).await?;
     report.line(format!("Connecting to {}...", arguments.url()));
     match arguments.command {
         "health" => return health(&client, report).await,

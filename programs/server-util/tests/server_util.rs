@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use duplicati_testkit::servers::{or_skip_unless_demanded, postgres::postgres};
 use serde_json::{Value, json};
 
 /// A server with a home of its own.
@@ -20,6 +21,11 @@ struct World {
 
 impl World {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, None)
+    }
+
+    /// With its database at a URL.
+    fn start_with(arguments: &[&str], database_url: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program =
             Path::new(env!("CARGO_BIN_EXE_duplicati-server-util")).with_file_name("duplicati-server");
@@ -31,6 +37,7 @@ impl World {
             .args(["--webservice-port=0", "--disable-db-encryption"])
             .args(arguments)
             .env("HOME", folder.path())
+            .envs(database_url.map(|url| ("DUPLICATI__SERVER_DATABASE_URL", url)))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -47,6 +54,12 @@ impl World {
             server,
             url: format!("http://127.0.0.1:{port}"),
         }
+    }
+
+    /// The same server by HTTPS, under another name of this machine.
+    fn over_https(mut self) -> Self {
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost");
+        self
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -199,6 +212,106 @@ fn a_machine_without_certificate_authorities_reaches_its_server_over_plain_http(
     assert!(asked(&world.url.replace("http", "HTTP")).status.success());
     // Over TLS nobody could be trusted.
     assert_eq!(asked(&world.url.replace("http", "https")).status.code(), Some(1));
+}
+
+/// SHA-1 of the certificate that a server shows, and the authority behind it, by openssl.
+fn shown_certificate(world: &World) -> (String, PathBuf) {
+    let address = world.url.replace("https://", "");
+    let file = world.path("shown.pem");
+    let script = format!(
+        "openssl s_client -showcerts -connect {address} </dev/null 2>/dev/null >{file} && openssl x509 -noout -fingerprint -sha1 <{file}",
+        file = file.display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (text.trim().rsplit('=').next().unwrap().to_owned(), file)
+}
+
+#[test]
+fn the_owner_needs_nothing_over_https_and_others_trust_what_they_are_told_to() {
+    let world = World::start(&["--webservice-password=easy1234", "--configure-https"]).over_https();
+    let (code, status) = world.util(&["status"]);
+    assert_eq!((code, &status["ServerState"]), (0, &json!("Running")), "{status}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (hash, _) = shown_certificate(&world);
+    assert_eq!(hash.len(), 59, "{hash}");
+    let asked = |more: &[&str]| {
+        let mut all = vec!["status", "--password=easy1234"];
+        all.extend_from_slice(more);
+        let output = world.util_in(elsewhere.path(), &all);
+        std::fs::remove_dir_all(elsewhere.path().join(".config")).ok();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, said) = asked(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("certificate") && said.contains("--host-cert"),
+        "{said}"
+    );
+    for good in [
+        format!("--host-cert={hash}"),
+        format!(
+            "--host-cert={},{}",
+            "00".repeat(20),
+            hash.replace(':', "").to_lowercase()
+        ),
+    ] {
+        assert_eq!(asked(&[&good]).0, Some(0), "{good}");
+    }
+    assert_eq!(asked(&["--host-cert=*"]).0, Some(0));
+    assert_eq!(asked(&["--insecure"]).0, Some(0));
+    assert_eq!(asked(&[&format!("--host-cert={}", "00".repeat(20))]).0, Some(1));
+    assert_eq!(asked(&["--host-cert=12345"]).0, Some(2));
+}
+
+#[test]
+fn an_authority_that_the_system_trusts_is_trusted() {
+    let world = World::start(&["--webservice-password=easy1234", "--configure-https"]).over_https();
+    let (_, chain) = shown_certificate(&world);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_duplicati-server-util"))
+        .args([
+            "status",
+            "--password=easy1234",
+            &format!("--hosturl={}", world.url),
+        ])
+        .env("HOME", elsewhere.path())
+        .env("SSL_CERT_FILE", chain)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn plain_http_to_a_server_with_https_ends_with_the_way_out() {
+    let world = World::start(&["--webservice-password=easy1234", "--configure-https"]);
+    let output = world.util_in(world.folder.path(), &["status"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("https://"), "{said}");
+}
+
+#[test]
+fn the_owner_of_a_postgresql_database_needs_no_password() {
+    let cluster = or_skip_unless_demanded("postgresql", "server-util with PostgreSQL", postgres());
+    let Some(cluster) = cluster else { return };
+    let url = cluster.database("util");
+    let world = World::start_with(&["--webservice-password=easy1234"], Some(&url));
+    let option = format!("--server-database-url={url}");
+    let (code, status) = world.util(&["status", &option]);
+    assert_eq!((code, &status["ServerState"]), (0, &json!("Running")), "{status}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_eq!(
+        world.util_in(elsewhere.path(), &["status"]).status.code(),
+        Some(2)
+    );
 }
 
 #[test]

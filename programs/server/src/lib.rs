@@ -6,6 +6,7 @@
 
 mod app;
 mod commands;
+mod https;
 mod listener;
 mod lock;
 mod logging;

@@ -28,8 +28,6 @@ enum Handling {
 }
 use Handling::{Kept, Refused, WithoutEffect};
 
-const NO_HTTPS: &str = "this version answers plain HTTP only; put a reverse proxy with TLS in front of it";
-
 /// Every option with its help.
 const OPTIONS: &[(&str, Handling, &str)] = &[
     ("help", Kept, "Lists all options."),
@@ -154,31 +152,35 @@ const OPTIONS: &[(&str, Handling, &str)] = &[
         Kept,
         "No page that welcomes new users.",
     ),
-    ("webservice-disable-https", Kept, "Plain HTTP."),
+    (
+        "webservice-disable-https",
+        Kept,
+        "Plain HTTP although there is a certificate.",
+    ),
     (
         "webservice-remove-sslcertificate",
-        WithoutEffect("there is none"),
+        Kept,
         "Forgets the stored certificate.",
     ),
     (
         "webservice-sslcertificatefile",
-        Refused(NO_HTTPS),
-        "A certificate for HTTPS.",
+        Kept,
+        "A certificate with its key for HTTPS, as PKCS#12 (.pfx, .p12) or PEM; it is stored, and read again when the file changes.",
     ),
     (
         "webservice-sslcertificatepassword",
-        Refused(NO_HTTPS),
-        "The password of the certificate.",
+        Kept,
+        "The password of that file.",
     ),
     (
         "configure-https",
-        Refused(NO_HTTPS),
-        "Makes a local certificate authority.",
+        Kept,
+        "Makes an own certificate authority and a certificate if there is none; both are stored.",
     ),
     (
         "configure-https-hostnames",
-        Refused(NO_HTTPS),
-        "Names for the certificate.",
+        Kept,
+        "Names and addresses for that certificate, separated by commas; those of this machine unless given.",
     ),
     (
         "settings-encryption-key",
@@ -522,12 +524,6 @@ mod tests {
             .err()
             .map(|error| error.to_string());
         assert!(error.is_some_and(|error| error.contains("--webservice-port")));
-    }
-
-    #[test]
-    fn https_is_refused_because_plain_http_would_be_something_else() {
-        let error = read(&["--webservice-sslcertificatefile=/x"], &[]).err();
-        assert_eq!(error.map(|error| error.id), Some("OptionNotSupported"));
     }
 
     #[test]

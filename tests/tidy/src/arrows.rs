@@ -47,6 +47,7 @@ const PARTS: [Part; 7] = [
             "duplicati-cli",
             "duplicati-server",
             "duplicati-server-util",
+            "duplicati-configure",
             "duplicati-backend-tool",
             "duplicati-backend-tester",
             "duplicati-sync-tool",

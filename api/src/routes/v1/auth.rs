@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Signing in, staying signed in, and tokens for single purposes.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json,
     extract::{ConnectInfo, Path, State},
@@ -15,6 +13,7 @@ use crate::{
     access,
     auth::{NO_SIGNIN_TOKENS, PASSWORD_CONFIG, Session, password},
     error::{Answer, ApiError},
+    https::listener::Peer,
     json::{self, Body, OptionalBody},
     state::App,
 };
@@ -37,7 +36,14 @@ fn cookie_name(headers: &HeaderMap) -> (String, String) {
     (format!("RefreshToken_{}", port.unwrap_or(0)), name)
 }
 
-fn with_cookie(app: &App, headers: &HeaderMap, token: &str, seconds: i64, body: Value) -> Response {
+fn with_cookie(
+    app: &App,
+    peer: Peer,
+    headers: &HeaderMap,
+    token: &str,
+    seconds: i64,
+    body: Value,
+) -> Response {
     let (name, host) = cookie_name(headers);
     let expires = app
         .now()
@@ -50,8 +56,11 @@ fn with_cookie(app: &App, headers: &HeaderMap, token: &str, seconds: i64, body: 
     } else {
         format!("; domain={host}")
     };
-    let cookie =
-        format!("{name}={token}; expires={expires}{domain}; path={COOKIE_PATH}; samesite=strict; httponly");
+    // Over plain HTTP a browser would not keep it.
+    let secure = if peer.is_secure { "; secure" } else { "" };
+    let cookie = format!(
+        "{name}={token}; expires={expires}{domain}; path={COOKIE_PATH}; samesite=strict; httponly{secure}"
+    );
     let mut response = Json(body).into_response();
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);
@@ -59,9 +68,10 @@ fn with_cookie(app: &App, headers: &HeaderMap, token: &str, seconds: i64, body: 
     response
 }
 
-fn signed_in(app: &App, headers: &HeaderMap, session: &Session) -> Response {
+fn signed_in(app: &App, peer: Peer, headers: &HeaderMap, session: &Session) -> Response {
     with_cookie(
         app,
+        peer,
         headers,
         &session.refresh_token,
         COOKIE_SECONDS,
@@ -82,7 +92,7 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Whether the password of a request is right.
-async fn is_right(app: &App, address: SocketAddr, body: &Value) -> bool {
+async fn is_right(app: &App, peer: Peer, body: &Value) -> bool {
     let given = json::text(body, "Password").unwrap_or_default();
     let stored = app.settings.server(PASSWORD_CONFIG).unwrap_or_default();
     let check = async move {
@@ -93,21 +103,21 @@ async fn is_right(app: &App, address: SocketAddr, body: &Value) -> bool {
     let is_right = app
         .auth
         .throttle
-        .attempt(address.ip(), app.now().as_second(), check)
+        .attempt(peer.address.ip(), app.now().as_second(), check)
         .await;
     if !is_right {
-        tracing::warn!(address = %address.ip(), "a wrong password was given");
+        tracing::warn!(address = %peer.address.ip(), "a wrong password was given");
     }
     is_right
 }
 
 pub async fn login(
     State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    if !is_right(&app, address, &body).await {
+    if !is_right(&app, peer, &body).await {
         return Err(ApiError::unauthorized("Failed to log in"));
     }
     let stay = json::boolean(&body, "RememberMe").unwrap_or(false);
@@ -115,10 +125,15 @@ pub async fn login(
         .auth
         .begin(&app.database, "webserver", stay, app.now().as_second())
         .await?;
-    Ok(signed_in(&app, &headers, &session))
+    Ok(signed_in(&app, peer, &headers, &session))
 }
 
-pub async fn signin(State(app): State<App>, headers: HeaderMap, Body(body): Body) -> Answer {
+pub async fn signin(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answer {
     if app.settings.is_on(NO_SIGNIN_TOKENS) {
         return Err(ApiError::unauthorized("Signin tokens are disabled"));
     }
@@ -130,10 +145,15 @@ pub async fn signin(State(app): State<App>, headers: HeaderMap, Body(body): Body
         .ok_or_else(|| ApiError::unauthorized("Failed to sign in"))?;
     let stay = json::boolean(&body, "RememberMe").unwrap_or(false);
     let session = app.auth.begin(&app.database, &user, stay, now).await?;
-    Ok(signed_in(&app, &headers, &session))
+    Ok(signed_in(&app, peer, &headers, &session))
 }
 
-pub async fn refresh(State(app): State<App>, headers: HeaderMap, OptionalBody(body): OptionalBody) -> Answer {
+pub async fn refresh(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    OptionalBody(body): OptionalBody,
+) -> Answer {
     let token = cookie(&headers)
         .ok_or_else(|| ApiError::unauthorized("Authorization failed due to missing cookie."))?;
     let nonce = json::text(&body, "Nonce");
@@ -141,15 +161,21 @@ pub async fn refresh(State(app): State<App>, headers: HeaderMap, OptionalBody(bo
         .auth
         .refresh(&app.database, &token, nonce.as_deref(), app.now().as_second())
         .await?;
-    Ok(signed_in(&app, &headers, &session))
+    Ok(signed_in(&app, peer, &headers, &session))
 }
 
-pub async fn logout(State(app): State<App>, headers: HeaderMap, OptionalBody(_): OptionalBody) -> Answer {
+pub async fn logout(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    OptionalBody(_): OptionalBody,
+) -> Answer {
     if let Some(token) = cookie(&headers) {
         app.auth.end(&app.database, &token, app.now().as_second()).await?;
     }
     Ok(with_cookie(
         &app,
+        peer,
         &headers,
         "",
         -COOKIE_SECONDS,
@@ -157,23 +183,25 @@ pub async fn logout(State(app): State<App>, headers: HeaderMap, OptionalBody(_):
     ))
 }
 
-pub async fn status(State(app): State<App>, headers: HeaderMap) -> Json<Value> {
-    if !access::is_allowed(&app, &headers).await {
-        return Json(json!({"authorized": false, "message": "Not authorized"}));
+pub async fn status(State(app): State<App>, headers: HeaderMap) -> Answer<Json<Value>> {
+    if !access::is_allowed(&app, &headers).await? {
+        return Ok(Json(json!({"authorized": false, "message": "Not authorized"})));
     }
     let token = app.auth.operation_token("websocket", app.now().as_second()).ok();
-    Json(json!({"authorized": true, "message": "Authorized", "socketToken": token}))
+    Ok(Json(
+        json!({"authorized": true, "message": "Authorized", "socketToken": token}),
+    ))
 }
 
 pub async fn issue_signin_token(
     State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Body(body): Body,
 ) -> Answer<Json<Value>> {
     if app.settings.is_on(NO_SIGNIN_TOKENS) {
         return Err(ApiError::unauthorized("Signin tokens are disabled"));
     }
-    if !is_right(&app, address, &body).await {
+    if !is_right(&app, peer, &body).await {
         return Err(ApiError::unauthorized("Failed to log in"));
     }
     Ok(Json(

@@ -27,7 +27,7 @@ pub async fn export(
 ) -> Answer<Response> {
     let token = query.text("token").unwrap_or_default();
     let is_allowed = if token.is_empty() {
-        access::is_allowed(&app, &headers).await
+        access::is_allowed(&app, &headers).await?
     } else {
         app.auth.is_operation(token, "export", app.now().as_second())
     };

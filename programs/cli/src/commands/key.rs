@@ -69,7 +69,8 @@ pub async fn run(invocation: &Invocation) -> Outcome<ExitCode> {
     let store = Arc::clone(&target.store);
     let repository = Repository::open_trusted(store, Some(&unlock), trusted(pin.as_ref())).await?;
     let keys = known_keys(invocation, &repository, &unlock).await?;
-    let doubt = Standing::of(&repository, pin.as_ref()).doubt(&target.destination.to_string());
+    let doubt = Standing::of(&repository, pin.as_ref())
+        .doubt(&target.destination.to_string(), invocation.options.path("dbpath"));
     match (*action, doubt) {
         ("list", doubt) => {
             list(invocation, &repository, &keys)?;

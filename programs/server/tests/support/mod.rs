@@ -31,8 +31,12 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_database(std::env::var(POSTGRES).ok().map(|url| new_database(&url)))
+    }
+
+    /// A world whose server keeps what it knows in a database of a URL.
+    pub fn with_database(database_url: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database_url = std::env::var(POSTGRES).ok().map(|url| new_database(&url));
         let world = Self { folder, database_url };
         std::fs::create_dir_all(world.path("source/sub")).unwrap();
         std::fs::write(world.path("source/a.txt"), "hello\n").unwrap();

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 pub mod azure;
 pub mod ftp;
 pub mod gcs;
+pub mod postgres;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod s3;
 pub mod ssh;
@@ -33,5 +35,18 @@ pub fn or_skip<S>(what: &str, server: Result<S, Missing>) -> Option<S> {
             println!("SKIPPED {what}: {missing}");
             None
         }
+    }
+}
+
+/// Names of servers without which tests must fail, separated by commas: on a machine that is meant to have them nothing may be skipped.
+pub const DEMANDED: &str = "DUPLICATI_TEST_DEMAND";
+
+/// As [`or_skip`], but fails when the server is demanded by its name.
+pub fn or_skip_unless_demanded<S>(name: &str, what: &str, server: Result<S, Missing>) -> Option<S> {
+    let demanded = std::env::var(DEMANDED).unwrap_or_default();
+    let is_demanded = demanded.split(',').any(|demanded| demanded.trim() == name);
+    match server {
+        Err(missing) if is_demanded => panic!("{what} is demanded by {DEMANDED} and cannot run: {missing}"),
+        server => or_skip(what, server),
     }
 }

@@ -49,6 +49,18 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ended_already = kill_process(id, signal).is_err();
+        }
+    }
+
+    /// Whether it has not ended by itself.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Starts a program and waits until it listens.
     pub(super) fn start(mut command: Command, port: u16, folder: tempfile::TempDir) -> Result<Self, Missing> {
         let log = File::create(folder.path().join("log"))
@@ -115,6 +127,23 @@ pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     };
     let mut command = Command::new(setpriv);
     command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
+
+/// The same as another user, if one is named by user and group.
+pub(super) fn command_as(program: impl AsRef<OsStr>, account: Option<(u32, u32)>) -> Command {
+    let Some((user, group)) = account else {
+        return command(program);
+    };
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "TERM", "--clear-groups"])
+        .arg(format!("--reuid={user}"))
+        .arg(format!("--regid={group}"))
+        .arg("--")
+        .arg(program)
+        // A folder of root's is none that it could be in.
+        .current_dir("/");
     command
 }
 
