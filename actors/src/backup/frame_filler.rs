@@ -6,7 +6,7 @@
 
 use duplicati_engine::{format::pack::PackClass, id::ChunkId};
 
-use super::{batches::RawFrame, wiring::FRAME_SIZE_BYTES};
+use super::batches::RawFrame;
 use crate::{buffers::BufferPool, byte_budget::ByteBudget, error::RunError, inlet::Inlet};
 
 /// What goes into one frame together.
@@ -73,7 +73,7 @@ impl FrameFiller {
         };
         frame.content.extend_from_slice(chunk);
         frame.chunks.push((id, chunk.len() as u32));
-        if frame.content.len() >= FRAME_SIZE_BYTES {
+        if frame.content.len() >= frame.class.frame_size_bytes() {
             self.send(kind as usize)?;
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 use crate::{
     compression::{CompressibilityTest, FrameCompressor, FrameDecompressor, store_raw},
-    format::pack::{FRAME_SIZE_BYTES, PackClass},
+    format::pack::PackClass,
     id::ChunkId,
     repository::{Repository, RepositoryError},
 };
@@ -63,7 +63,7 @@ impl PackFiller {
         let open = &mut self.open[slot(class)];
         open.content.extend_from_slice(content);
         open.chunks.push((id, content.len() as u32));
-        if open.content.len() >= FRAME_SIZE_BYTES {
+        if open.content.len() >= class.frame_size_bytes() {
             self.end_frame(repository, class)?;
         }
         Ok(())

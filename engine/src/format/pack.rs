@@ -11,8 +11,11 @@ use crate::id::ChunkId;
 pub const FOOTER_FRAME_MAGIC: u32 = 0x184D_2A5D;
 /// Last four bytes of a pack's plaintext.
 pub const FOOTER_END: [u8; 4] = *b"DPK1";
-/// Raw size at which writers finish a frame, bytes (F-4).
+/// Raw size at which writers finish a frame of file content, bytes (F-4).
 pub const FRAME_SIZE_BYTES: usize = 1 << 20;
+/// The same for trees. After a history of small changes the directories of one version lie scattered over the packs of many, and each that is read costs the
+/// opening of a whole frame.
+pub const TREE_FRAME_SIZE_BYTES: usize = 128 << 10;
 /// Largest raw size of a frame or chunk that a reader accepts, bytes.
 pub const FRAME_SIZE_BYTES_MAX: u64 = 64 << 20;
 /// Most frames in a pack, and chunks in a frame.
@@ -25,6 +28,16 @@ pub enum PackClass {
     Data,
     /// Directories and list chunks.
     Tree,
+}
+
+impl PackClass {
+    /// Raw size at which writers finish a frame of this class, bytes.
+    pub const fn frame_size_bytes(self) -> usize {
+        match self {
+            Self::Data => FRAME_SIZE_BYTES,
+            Self::Tree => TREE_FRAME_SIZE_BYTES,
+        }
+    }
 }
 
 /// One frame of a pack.

@@ -25,7 +25,7 @@ use crate::{
         pack::{FRAME_SIZE_BYTES_MAX, PackClass},
     },
     id::{ChunkId, PackId},
-    index::chunk_index::{ChunkIndex, FrameOrdinal},
+    index::chunk_index::{ChunkIndex, FrameOrdinal, PackOrdinal},
     storage::ObjectName,
 };
 
@@ -33,6 +33,14 @@ use crate::{
 const KEYS_MAX: u64 = 256;
 /// When the nonce is not known and the wanted bytes begin within this distance of it, one request fetches both, bytes.
 const NONCE_GAP_BYTES_MAX: u64 = 256 << 10;
+/// Stored bytes of tree frames that are fetched in one request when they are read one after the other.
+const AHEAD_BYTES_MAX: u64 = 256 << 10;
+/// Sealed tree frames that were fetched ahead and are kept, bytes; what is fetched together may stay together, up to five times as much.
+const AHEAD_CACHE_BYTES: u64 = 2 << 20;
+/// Packs of which the frame read last is known.
+const LAST_READ_MAX: u64 = 1024;
+/// Frames that may be passed over by those who still read one after the other: directories come behind what is in them.
+const PASSED_OVER_MAX: u32 = 4;
 /// Most stored bytes a frame can have: raw blocks add three bytes in 128 KiB.
 const STORED_SIZE_BYTES_MAX: u64 = FRAME_SIZE_BYTES_MAX + (1 << 20);
 
@@ -129,6 +137,22 @@ impl FrameOpener {
         }
     }
 
+    /// Opens one of the frames and leaves the others.
+    fn open_single(
+        &mut self,
+        fetched: &FetchedFrames,
+        frame: FrameOrdinal,
+    ) -> Result<&[u8], RepositoryError> {
+        let piece = fetched.pieces.iter().find(|piece| piece.frame == frame);
+        let piece = piece.expect("it was fetched with this frame");
+        if fetched.key.is_some() {
+            self.open_one(fetched, piece)?;
+        } else {
+            self.decompress(fetched, piece, (piece.offset - fetched.plain_start) as usize)?;
+        }
+        Ok(&self.raw)
+    }
+
     /// Opens one frame alone, block by block as far as it reaches.
     fn open_one(&mut self, fetched: &FetchedFrames, piece: &Piece) -> Result<(), RepositoryError> {
         let sealed_block = BLOCK_SIZE_BYTES + age_file::TAG_SIZE_BYTES;
@@ -181,6 +205,8 @@ pub struct FrameReader {
     index: Arc<ChunkIndex>,
     keys: Mutex<Lru<PackId, Arc<PayloadKey>>>,
     frames: Mutex<Lru<FrameOrdinal, Arc<Vec<u8>>>>,
+    ahead: Mutex<Lru<FrameOrdinal, Arc<FetchedFrames>>>,
+    last_read: Mutex<Lru<PackOrdinal, FrameOrdinal>>,
     openers: Mutex<Vec<FrameOpener>>,
 }
 
@@ -192,6 +218,8 @@ impl FrameReader {
             index,
             keys: Mutex::new(Lru::new(KEYS_MAX)),
             frames: Mutex::new(Lru::new(cache_bytes)),
+            ahead: Mutex::new(Lru::new(AHEAD_CACHE_BYTES)),
+            last_read: Mutex::new(Lru::new(LAST_READ_MAX)),
             openers: Mutex::new(Vec::new()),
         }
     }
@@ -333,12 +361,99 @@ impl FrameReader {
     /// # Errors
     /// As [`fetch`](Self::fetch), and when the frame is damaged.
     pub async fn read_frame(&self, frame: FrameOrdinal) -> Result<Arc<Vec<u8>>, RepositoryError> {
-        let cached = lock(&self.frames).get(&frame).map(|content| Arc::clone(content));
-        if let Some(content) = cached {
+        if let Some(content) = self.cached(frame) {
             return Ok(content);
         }
         let mut read = self.read_frames(&[frame]).await?;
         Ok(read.pop().expect("one frame was asked for"))
+    }
+
+    fn cached(&self, frame: FrameOrdinal) -> Option<Arc<Vec<u8>>> {
+        lock(&self.frames).get(&frame).map(|content| Arc::clone(content))
+    }
+
+    /// The same for one who reads trees in order: what comes next is fetched in the same request. Several who read at once would fetch it several times.
+    async fn read_frame_in_turn(&self, frame: FrameOrdinal) -> Result<Arc<Vec<u8>>, RepositoryError> {
+        if let Some(content) = self.cached(frame) {
+            return Ok(content);
+        }
+        if self.index.frame(frame).class == PackClass::Tree {
+            let fetched = lock(&self.ahead).remove(&frame);
+            if let Some(fetched) = fetched {
+                self.passes(frame);
+                return self.open_fetched(&fetched, frame);
+            }
+            let together = self.with_following(frame);
+            if together.len() > 1 {
+                match self.fetch(&together).await {
+                    Ok(fetched) => {
+                        let fetched = Arc::new(fetched);
+                        let each = (fetched.sealed_bytes() / together.len()) as u64;
+                        let mut ahead = lock(&self.ahead);
+                        for other in &together[1..] {
+                            ahead.insert(*other, Arc::clone(&fetched), each);
+                        }
+                        drop(ahead);
+                        return self.open_fetched(&fetched, frame);
+                    }
+                    // What is damaged may be what nobody asked for.
+                    Err(error) if error.is_damage() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.read_frame(frame).await
+    }
+
+    /// Notes that a frame is read; says whether those of its pack are read one after the other.
+    fn passes(&self, frame: FrameOrdinal) -> bool {
+        let pack = self.index.frame(frame).pack_ordinal;
+        let mut last_read = lock(&self.last_read);
+        let last = last_read.get(&pack).map(|last| std::mem::replace(last, frame));
+        if last.is_none() {
+            last_read.insert(pack, frame, 1);
+        }
+        last.is_some_and(|last| last < frame && frame.0 - last.0 <= PASSED_OVER_MAX)
+    }
+
+    /// The frame, and those behind it that are likely to be read next.
+    fn with_following(&self, frame: FrameOrdinal) -> Vec<FrameOrdinal> {
+        let mut together = vec![frame];
+        if !self.passes(frame) {
+            return together;
+        }
+        let first = self.index.frame(frame);
+        let mut end = first.offset + u64::from(first.stored_size);
+        for ordinal in (frame.0 + 1..self.index.frame_count() as u32).map(FrameOrdinal) {
+            let place = self.index.frame(ordinal);
+            let next_end = place.offset + u64::from(place.stored_size);
+            let joins = place.pack_ordinal == first.pack_ordinal
+                && place.offset == end
+                && next_end - first.offset <= AHEAD_BYTES_MAX;
+            if !joins {
+                break;
+            }
+            end = next_end;
+            if !lock(&self.frames).contains(&ordinal) {
+                together.push(ordinal);
+            }
+        }
+        together
+    }
+
+    fn open_fetched(
+        &self,
+        fetched: &FetchedFrames,
+        frame: FrameOrdinal,
+    ) -> Result<Arc<Vec<u8>>, RepositoryError> {
+        let mut opener = lock(&self.openers).pop().unwrap_or_default();
+        let opened = opener
+            .open_single(fetched, frame)
+            .map(|content| Arc::new(content.to_vec()));
+        lock(&self.openers).push(opener);
+        let content = opened?;
+        lock(&self.frames).insert(frame, Arc::clone(&content), content.len() as u64);
+        Ok(content)
     }
 
     /// Reads frames of one pack in one request; `frames` as in [`fetch`](Self::fetch).
@@ -369,7 +484,7 @@ impl FrameReader {
             .index
             .find(id)
             .ok_or_else(|| RepositoryError::MissingChunk { id: id.to_string() })?;
-        let frame = self.read_frame(place.frame).await?;
+        let frame = self.read_frame_in_turn(place.frame).await?;
         let start = place.offset as usize;
         let range = start..start + place.length as usize;
         self.check(class, id, place.frame, frame.get(range.clone()))?;

@@ -37,6 +37,11 @@ impl<K: Copy + Eq + Hash, V> Lru<K, V> {
         Some(value)
     }
 
+    /// Whether a key is held; it does not count as a use.
+    pub fn contains(&self, key: &K) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// Enters a value and returns those that had to go for it. A value heavier than the whole limit comes straight back.
     pub fn insert(&mut self, key: K, value: V, weight: u64) -> Vec<(K, V)> {
         let mut dropped: Vec<(K, V)> = self.remove(&key).map(|old| (key, old)).into_iter().collect();

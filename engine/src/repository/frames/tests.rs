@@ -128,3 +128,46 @@ fn changed_content_missing_packs_and_unknown_chunks_are_damage() {
             .is_damage()
     );
 }
+
+#[test]
+fn tree_frames_that_are_read_one_after_the_other_come_together_and_others_alone() {
+    for encrypted in [false, true] {
+        let mut workshop = Workshop::new(encrypted);
+        // Twelve frames of which four fit into one request.
+        let content: Vec<Vec<Vec<u8>>> = (0..12).map(|seed| vec![noise(seed, 60_000)]).collect();
+        let (pack, ids) = workshop.pack(PackClass::Tree, &content);
+        let whole = workshop.store.clone();
+        let reader = FrameReader::new(
+            Arc::clone(&workshop.repository),
+            Arc::new(workshop.index),
+            100_000,
+        );
+        let is_read = |frame: usize| {
+            now(reader.chunk(PackClass::Tree, &ids[frame])).is_ok_and(|read| read[..] == content[frame][0])
+        };
+        // Behind the first nothing is fetched yet; behind the second there are three more.
+        assert!(is_read(0) && is_read(1));
+        whole.damage(&pack.into(), |_| None);
+        assert!(is_read(2) && is_read(3) && is_read(4));
+        assert!(!is_read(5));
+        // Once read they are forgotten: the cache of opened frames has room for one.
+        assert!(!is_read(2));
+    }
+}
+
+#[test]
+fn what_is_damaged_behind_a_tree_frame_does_not_keep_it_from_being_read() {
+    for encrypted in [false, true] {
+        let mut workshop = Workshop::new(encrypted);
+        let content: Vec<Vec<Vec<u8>>> = (0..4).map(|seed| vec![noise(seed, 66_000)]).collect();
+        let (pack, ids) = workshop.pack(PackClass::Tree, &content);
+        // Cut off at the end of the third, behind the sealed block in which the second ends.
+        workshop
+            .store
+            .damage(&pack.into(), |object| Some(object.unwrap().slice(..197_500)));
+        let reader = FrameReader::new(workshop.repository, Arc::new(workshop.index), 1 << 20);
+        let is_read = |frame: usize| now(reader.chunk(PackClass::Tree, &ids[frame])).is_ok();
+        assert!(is_read(0) && is_read(1));
+        assert!(!is_read(2) && !is_read(3));
+    }
+}
