@@ -232,9 +232,7 @@ impl Ahead {
         let several = requests.len() > 1;
         let level = &mut levels[depth];
         // What the walk has passed meanwhile.
-        while level.front().is_some_and(|request| !request.is_waiting()) {
-            level.pop_front();
-        }
+        level.retain(|request| request.is_waiting());
         level.extend(requests);
         drop(levels);
         self.added.notify_one();
@@ -447,7 +445,11 @@ mod tests {
 
     #[test]
     fn what_is_found_ahead_is_what_the_walk_finds_itself() {
-        let Place { open, mut here, .. } = place(500, 3);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(500, 3);
         let ahead = Ahead::default();
         here.ask(&ahead, &open, 0, |_| true);
         carry_out(&ahead);
@@ -472,7 +474,11 @@ mod tests {
 
     #[test]
     fn what_nobody_has_begun_is_left_to_the_walk() {
-        let Place { open, mut here, .. } = place(100, 1);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(100, 1);
         let ahead = Ahead::default();
         here.ask(&ahead, &open, 0, |_| true);
         assert!((0..101).all(|position| here.stat(position).is_none() && here.folder(position).is_none()));
@@ -483,7 +489,11 @@ mod tests {
 
     #[test]
     fn what_was_seen_long_ago_is_looked_at_again() {
-        let Place { open, mut here, .. } = place(100, 2);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(100, 2);
         let ahead = Ahead::default();
         here.ask(&ahead, &open, 0, |_| true);
         carry_out(&ahead);
@@ -548,7 +558,11 @@ mod tests {
 
     #[test]
     fn folders_that_the_walk_will_not_enter_are_not_opened() {
-        let Place { open, mut here, .. } = place(0, 3);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(0, 3);
         let ahead = Ahead::default();
         here.ask(&ahead, &open, 0, |name| name != b"0001-folder");
         carry_out(&ahead);
@@ -560,7 +574,11 @@ mod tests {
 
     #[test]
     fn only_so_much_is_asked_ahead() {
-        let Place { open, mut here, .. } = place(1000, 50);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(1000, 50);
         let ahead = Ahead::default();
         for position in 0..here.listing().len() {
             here.ask(&ahead, &open, position, |_| true);
@@ -576,7 +594,11 @@ mod tests {
 
     #[test]
     fn threads_end_when_the_walk_does() {
-        let Place { open, mut here, .. } = place(300, 3);
+        let Place {
+            folder: _kept,
+            open,
+            mut here,
+        } = place(300, 3);
         let ahead = Arc::new(Ahead::default());
         ahead.start();
         here.ask(&ahead, &open, 0, |_| true);
@@ -589,7 +611,11 @@ mod tests {
 
     #[test]
     fn a_panic_while_looking_leaves_nobody_waiting() {
-        let Place { open, here, .. } = place(1, 0);
+        let Place {
+            folder: _kept,
+            open,
+            here,
+        } = place(1, 0);
         let listing = Arc::clone(&here.listing);
         let request = Request::new(&open, Work::Names { listing, from: 0 });
         *lock(&request.state) = State::UnderWay;
