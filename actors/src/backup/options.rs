@@ -132,6 +132,23 @@ impl BackupOptions {
             .find(|relocation| relocation.from == source)
             .map(|relocation| relocation.to.as_slice())
     }
+
+    /// Where a path at or below a source is read.
+    pub(super) fn place_of(&self, path: &[u8]) -> Vec<u8> {
+        let inside = |from: &[u8]| {
+            let rest = path.strip_prefix(from.strip_suffix(b"/").unwrap_or(from))?;
+            (rest.is_empty() || rest[0] == b'/').then_some(rest)
+        };
+        let nearest = self
+            .relocations
+            .iter()
+            .filter_map(|relocation| Some((relocation, inside(&relocation.from)?)))
+            .max_by_key(|(relocation, _)| relocation.from.len());
+        nearest.map_or_else(
+            || path.to_vec(),
+            |(relocation, rest)| [relocation.to.as_slice(), rest].concat(),
+        )
+    }
 }
 
 /// Pack size unless chosen, bytes; see `docs/decisions/`.

@@ -44,6 +44,10 @@ use crate::{
 
 /// Name of the stage.
 pub const NAME: &str = "walker";
+/// How often a folder of the way is opened again before what is left in it is given up.
+const REOPEN_TRIES: u32 = 50;
+/// Time between two tries.
+const REOPEN_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What the walker works with.
 pub struct WalkerArguments {
@@ -292,21 +296,84 @@ impl Walker {
             0,
         )?;
         if above.folder.is_none() {
-            let reopened = level
+            let from_below = level
                 .folder
                 .as_ref()
                 .zip(above.identity)
                 .map(|(folder, identity)| folder.open_parent(identity));
+            // It may be the descriptor that is missing.
+            level.folder = None;
+            let reopened = match from_below {
+                Some(Ok(folder)) => Ok(folder),
+                _ => self.reopen(above.path_length, above.identity),
+            };
             match reopened {
-                Some(Ok(folder)) => above.folder = Some(Arc::new(folder)),
-                Some(Err(error)) => {
-                    // Moved away under way: what is left in it cannot be reached any more.
-                    let path = self.path[..above.path_length].to_vec();
-                    self.tell_error(&path, &error);
-                    above.names = Names::Way(EMPTY_NODE.get_or_init(SourceNode::default));
-                }
-                None => above.names = Names::Way(EMPTY_NODE.get_or_init(SourceNode::default)),
+                Ok(folder) => above.folder = Some(Arc::new(folder)),
+                Err(error) => self.lose_rest(above, &error)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Opens a folder of the way again by its path, when there is no way back from below.
+    fn reopen(
+        &self,
+        path_length: usize,
+        expected: Option<DirectoryIdentity>,
+    ) -> Result<SourceDirectory, SourceError> {
+        let path = match &self.path[..path_length] {
+            b"" => b"/",
+            path => path,
+        };
+        let place = self.options.place_of(path);
+        let mut tries = REOPEN_TRIES;
+        loop {
+            tries -= 1;
+            let opened = SourceDirectory::open_way(Path::new(std::ffi::OsStr::from_bytes(&place)))
+                .and_then(|folder| Ok((folder.identity()?, folder)));
+            match opened {
+                Ok((identity, folder)) if Some(identity) == expected => return Ok(folder),
+                Ok(_) => {
+                    let moved = "the folder was moved while it was read";
+                    return Err(SourceError::other(path, SourceErrorKind::Vanished, moved));
+                }
+                // Those who read files give descriptors back.
+                Err(error)
+                    if error.kind == SourceErrorKind::Io && tries > 0 && !self.control.is_tripped() =>
+                {
+                    std::thread::sleep(REOPEN_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What is left in a folder cannot be reached any more. The folders above it can, and are gone on with.
+    fn lose_rest(&mut self, level: &mut Level<'_>, error: &SourceError) -> Result<(), RunError> {
+        level.names = Names::Way(EMPTY_NODE.get_or_init(SourceNode::default));
+        let path = self.path[..level.path_length].to_vec();
+        self.tell_error(&path, error);
+        let message = "what was left to read in this folder is not in this version, unless the version before has it and the folder still stands here";
+        self.monitor
+            .tell(Severity::Warning, "FolderNotReadToItsEnd", &path, message);
+        let is_gone = matches!(
+            error.kind,
+            SourceErrorKind::Vanished | SourceErrorKind::ChangedType
+        );
+        if let (Some(tree), Some(parent), true) = (
+            self.parent.clone(),
+            &mut level.parent,
+            !is_gone && self.may_keep(),
+        ) {
+            while let Ok(Some(known)) = tree.next(parent) {
+                self.path.truncate(level.path_length);
+                self.path.push(b'/');
+                self.path.extend_from_slice(&known.name);
+                if self.is_let_in(&known) {
+                    self.keep(known, IfUnreadable::Tell)?;
+                }
+            }
+            self.path.truncate(level.path_length);
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ impl SourceError {
     }
 
     /// Makes an error that no system call reported.
-    pub(super) fn other(name: &[u8], kind: SourceErrorKind, text: &'static str) -> Self {
+    pub fn other(name: &[u8], kind: SourceErrorKind, text: &'static str) -> Self {
         Self {
             path: name.to_vec(),
             kind,
